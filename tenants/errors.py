@@ -1,0 +1,88 @@
+"""Every expected failure of the tenants app. The first line of each docstring is the message people read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class TenantError(Exception):
+    """The tenant operation failed."""
+
+    def __init__(self, detail: str = "", **facts: Any) -> None:
+        """``detail`` completes the class's message; ``facts`` (tenant, migration, sqlstate...) become attributes."""
+        self.detail = detail
+        self.facts = facts
+        for name, value in facts.items():
+            setattr(self, name, value)
+        headline = (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(f"{headline.rstrip('.')}: {detail}" if detail else headline)
+
+
+class NoTenantError(TenantError):
+    """No tenant is current, so this query has no database; wrap it in `with use_tenant(tenant):`."""
+
+
+class WrongTenantError(TenantError):
+    """This belongs to another tenant than the current one."""
+
+
+class UnknownTenantError(TenantError):
+    """There is no such tenant."""
+
+
+class TenantUnavailableError(TenantError):
+    """The tenant cannot be served now."""
+
+    retry_after_s = 30
+
+
+class TenantBehindError(TenantUnavailableError):
+    """The tenant's database is not yet at the schema this code needs; run `manage.py migrate_tenants`."""
+
+
+class TenantBusyError(TenantUnavailableError):
+    """Another session is changing this tenant's database."""
+
+
+class DatabaseMissingError(TenantUnavailableError):
+    """The tenant's database does not exist on its server."""
+
+
+class TransitionError(TenantError):
+    """The tenant's state does not allow this."""
+
+
+class InvalidTenantError(TenantError):
+    """The tenant's details are not valid."""
+
+
+class TenantExistsError(TenantError):
+    """Another tenant has this slug."""
+
+
+class ProvisioningError(TenantError):
+    """The tenant's database could not be made; `manage.py tenants create SLUG` goes on from where it stopped."""
+
+
+class TemplateError(TenantError):
+    """The template from which tenant databases are cloned could not be made."""
+
+
+class MigrationFailedError(TenantError):
+    """A migration failed."""
+
+
+class UnknownMigrationsError(TenantError):
+    """The tenant has migrations that this code does not know; deploy the code that has them, or see `tenants drift`."""
+
+
+class InconsistentHistoryError(TenantError):
+    """A migration is recorded as applied before one it depends on."""
+
+
+class RolloutRefusedError(TenantError):
+    """The rollout was refused; no tenant was touched."""
+
+
+class RolloutActiveError(RolloutRefusedError):
+    """Another rollout is active; no tenant was touched."""
