@@ -1,0 +1,19 @@
+"""The main database's record of tenants: who they are, where they live, who belongs to them, what was rolled out."""
+
+from tenants.models.association import Role, UserTenantAssociation
+from tenants.models.installation import Installation
+from tenants.models.rollout import Rollout, RolloutAttempt
+from tenants.models.server import Server
+from tenants.models.template import Template
+from tenants.models.tenant import Tenant
+
+__all__ = [
+    "Installation",
+    "Role",
+    "Rollout",
+    "RolloutAttempt",
+    "Server",
+    "Template",
+    "Tenant",
+    "UserTenantAssociation",
+]

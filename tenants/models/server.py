@@ -1,0 +1,46 @@
+"""A PostgreSQL server that holds tenant databases."""
+
+from __future__ import annotations
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+
+HOST_REGEX = r"^(?!-)[A-Za-z0-9.:-]{1,253}\Z"
+
+
+class Server(models.Model):
+    """Where tenant databases live.
+
+    A blank host is the main database's own server, wherever that is today (the embedded one moves with its folder).
+    The platform's role and its password are those of the main database.
+    """
+
+    class State(models.TextChoices):
+        ACTIVE = "active", "active: takes new tenants"
+        FULL = "full", "full: serves its tenants, takes no new ones"
+        OFFLINE = "offline", "offline: out of service"
+
+    name = models.SlugField(max_length=63, unique=True)
+    host = models.CharField(
+        max_length=253,
+        blank=True,
+        # A host, never a path or an option string: libpq would read a socket folder or a second option out of those.
+        validators=[RegexValidator(HOST_REGEX, "Enter a host name or an IP address.")],
+        help_text="Host name or IP address; blank: the main database's server.",
+    )
+    port = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(65535)],
+        help_text="Blank: the main database's port where the host is blank, else 5432.",
+    )
+    region = models.CharField(max_length=63, blank=True)
+    capacity = models.PositiveIntegerField(default=10_000, help_text="How many tenants it may hold.")
+    state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name

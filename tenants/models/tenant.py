@@ -1,0 +1,119 @@
+"""A tenant, and the states it passes through."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NamedTuple
+
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils import timezone
+
+from tenants import naming
+from tenants.errors import TenantUnavailableError, TransitionError
+from tenants.models.server import Server
+
+
+class TenantState(models.TextChoices):
+    PROVISIONING = "provisioning"
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    DELETING = "deleting"
+
+
+class Transition(NamedTuple):
+    source: TenantState
+    target: TenantState
+    by: str
+    why: str
+
+
+TRANSITIONS = (
+    Transition(TenantState.PROVISIONING, TenantState.ACTIVE, "provisioning", "its database is ready"),
+    Transition(TenantState.PROVISIONING, TenantState.DELETING, "staff", "it is given up before it was ready"),
+    Transition(TenantState.ACTIVE, TenantState.SUSPENDED, "staff", "it must not be served for a while"),
+    Transition(TenantState.SUSPENDED, TenantState.ACTIVE, "staff", "it is served again, at the fleet's head"),
+    Transition(TenantState.ACTIVE, TenantState.DELETING, "owner or staff", "it leaves"),
+    Transition(TenantState.SUSPENDED, TenantState.DELETING, "owner or staff", "it leaves"),
+)
+"""Every change of state there is. One that is not here raises ``TransitionError``."""
+
+
+class Tenant(models.Model):
+    """A customer with a PostgreSQL database of its own.
+
+    ``id`` never changes and names the database; ``slug`` is for people and URLs and may change. ``head`` is what the
+    tenant's database said when it was last looked at: a cache for lists and requests, never asked what to migrate.
+    """
+
+    State = TenantState
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    slug = models.CharField(
+        max_length=naming.SLUG_MAX_LENGTH,
+        unique=True,
+        validators=[
+            RegexValidator(
+                naming.SLUG_REGEX,
+                "Use lower-case letters, digits and hyphens; begin and end with a letter or digit.",
+            )
+        ],
+        help_text="For people and URLs: lower-case letters, digits and hyphens.",
+    )
+    name = models.CharField(max_length=200, blank=True)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="tenants")
+    state = models.CharField(max_length=16, choices=State.choices, default=State.PROVISIONING, editable=False)
+    failure = models.TextField(blank=True, editable=False, help_text="Why the last provisioning stopped.")
+    labels = models.JSONField(default=dict, blank=True, help_text='Key and value pairs for selection: {"plan": "pro"}.')
+    head = models.JSONField(default=dict, editable=False, help_text="The last applied migration of each tenant app.")
+    credentials_generation = models.PositiveIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ("slug",)
+        constraints = (
+            models.CheckConstraint(condition=models.Q(slug__regex=naming.SLUG_REGEX), name="tenant_slug_is_a_slug"),
+        )
+
+    def __str__(self) -> str:
+        return self.slug
+
+    @property
+    def alias(self) -> str:
+        """The name of its connection, its database and its role."""
+        return naming.alias_of(self.id)
+
+    def create_database(self) -> None:
+        """Make this tenant's database, or go on from where an earlier try stopped. Harmless when it is ready.
+
+        Raises ``ProvisioningError``; calling again goes on.
+        """
+        # A saved row's way to its database is part of the published interface; see the ignore in the import contract.
+        from tenants.databases.provision import provision
+
+        provision(self)
+
+    def require_active(self) -> None:
+        """Raise ``TenantUnavailableError`` unless the tenant may be served."""
+        if self.state != TenantState.ACTIVE:
+            raise TenantUnavailableError(f"{self.slug} is {self.state}", tenant=self.slug, state=self.state)
+
+    def move_to(self, target: TenantState, **changes: Any) -> None:
+        """Change the state, and ``changes`` with it, as ``TRANSITIONS`` allows.
+
+        A conditional UPDATE: of two who try at once one wins, the other gets ``TransitionError``.
+        """
+        sources = [transition.source for transition in TRANSITIONS if transition.target == target]
+        now = timezone.now()
+        moved = (
+            Tenant.objects.using("default")
+            .filter(pk=self.pk, state__in=sources)
+            .update(state=target, updated_at=now, **changes)
+        )
+        if not moved:
+            state = Tenant.objects.using("default").filter(pk=self.pk).values_list("state", flat=True).first()
+            raise TransitionError(f"{self.slug} is {state or 'gone'}, and cannot become {target}", tenant=self.slug)
+        self.state, self.updated_at = target, now
+        for field, value in changes.items():
+            setattr(self, field, value)
