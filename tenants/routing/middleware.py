@@ -1,0 +1,87 @@
+"""Makes the tenant that a request names current while the request is answered.
+
+============================================  ============================================
+what the request names                        outcome
+============================================  ============================================
+no tenant                                     no tenant is current
+one tenant, active                            it is current; ``request.tenant`` is it
+one tenant, not active                        ``request.tenant`` is it, none is current: whoever may
+                                              know it is told 503, others 404 (tenants.permissions)
+a tenant that does not exist, by host/header  404
+a tenant that does not exist, by path         none is current; the view answers 404 after it has
+                                              asked who is there
+two different tenants                         404
+============================================  ============================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import Http404, JsonResponse
+
+from tenants.context import use_tenant
+from tenants.errors import TenantUnavailableError, UnknownTenantError
+from tenants.routing.registry import directory
+from tenants.routing.resolvers import RESOLVERS, from_path
+
+if TYPE_CHECKING:
+    from django.http import HttpRequest, HttpResponseBase
+
+    from tenants.models import Tenant
+
+
+class TenantMiddleware:
+    """``request.tenant``, and the current tenant of the request."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self._is_async = iscoroutinefunction(get_response)
+        if self._is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if self._is_async:
+            return self._answer_async(request)
+        request.tenant = tenant_of(request)  # type: ignore[attr-defined]
+        with _scope_of(request.tenant):  # type: ignore[attr-defined]
+            return self.get_response(request)
+
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        request.tenant = await sync_to_async(tenant_of)(request)  # type: ignore[attr-defined]
+        with _scope_of(request.tenant):  # type: ignore[attr-defined]
+            return await self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """A view outside the API that finds the tenant unavailable answers 503 and when to come back."""
+        if isinstance(exception, TenantUnavailableError):
+            return JsonResponse(
+                {"detail": str(exception)}, status=503, headers={"Retry-After": str(exception.retry_after_s)}
+            )
+        return None
+
+
+def tenant_of(request: HttpRequest) -> Tenant | None:
+    """The tenant that a request names; None where it names none. Raises ``Http404`` as the table above says."""
+    named = {resolver: slug for resolver in RESOLVERS if (slug := resolver(request)) is not None}
+    if len(set(named.values())) > 1:
+        raise Http404("The request names two tenants.")
+    for resolver, slug in named.items():
+        try:
+            return directory.find(slug)
+        except UnknownTenantError:
+            if resolver is not from_path:
+                raise Http404("There is no such tenant.") from None
+    return None
+
+
+def _scope_of(tenant: Tenant | None) -> AbstractContextManager[object]:
+    if tenant is None or tenant.state != tenant.State.ACTIVE:
+        return nullcontext()
+    return use_tenant(tenant)
