@@ -1,0 +1,96 @@
+"""What a tenant's database says of itself: its applied migrations, and Silo's notes in the schema ``silo``.
+
+It is the truth about what is applied; the ledger in main only reports.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations.recorder import MigrationRecorder
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+MigrationKey = tuple[str, str]
+"""A migration: its app's label and its name."""
+
+TENANT = "tenant"
+POST_MIGRATE_DUE = "post_migrate_due"
+
+_READ = """
+    SELECT 0, id, app, name FROM public.django_migrations
+    UNION ALL SELECT 1, 0, name, value FROM silo.facts
+    ORDER BY 1, 2
+"""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One look at a database: ``applied`` in the order of recording, and the notes."""
+
+    applied: tuple[MigrationKey, ...]
+    notes: dict[str, str]
+
+    @property
+    def tenant_id(self) -> str | None:
+        """The id of the tenant whose database this is; None in a template."""
+        return self.notes.get(TENANT)
+
+    @property
+    def post_migrate_due(self) -> bool:
+        """Whether a run was cut off after a migration and before the ``post_migrate`` receivers had run."""
+        return POST_MIGRATE_DUE in self.notes
+
+
+def install(connection: BaseDatabaseWrapper) -> None:
+    """Make Django's table of migrations and Silo's notes, in a database that has neither."""
+    MigrationRecorder(connection).ensure_schema()
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE SCHEMA IF NOT EXISTS silo")
+        cursor.execute("CREATE TABLE IF NOT EXISTS silo.facts (name text PRIMARY KEY, value text NOT NULL)")
+
+
+def read(connection: BaseDatabaseWrapper) -> Facts:
+    """Everything in one SELECT."""
+    with connection.cursor() as cursor:
+        cursor.execute(_READ)
+        rows = cursor.fetchall()
+    return Facts(
+        applied=tuple((app, name) for kind, _, app, name in rows if kind == 0),
+        notes={name: value for kind, _, name, value in rows if kind == 1},
+    )
+
+
+def record_applied(connection: BaseDatabaseWrapper, key: MigrationKey) -> None:
+    """Django's record of a migration. (Its recorder asks the catalog for the table each time, which is slow.)"""
+    _run(connection, "INSERT INTO public.django_migrations (app, name, applied) VALUES (%s, %s, now())", *key)
+
+
+def record_unapplied(connection: BaseDatabaseWrapper, key: MigrationKey) -> None:
+    _run(connection, "DELETE FROM public.django_migrations WHERE app = %s AND name = %s", *key)
+
+
+def note(connection: BaseDatabaseWrapper, name: str, value: str = "") -> None:
+    _run(
+        connection,
+        "INSERT INTO silo.facts (name, value) VALUES (%s, %s) ON CONFLICT (name) DO UPDATE SET value = EXCLUDED.value",
+        name,
+        value,
+    )
+
+
+def erase(connection: BaseDatabaseWrapper, name: str) -> None:
+    _run(connection, "DELETE FROM silo.facts WHERE name = %s", name)
+
+
+def stamp_identity(connection: BaseDatabaseWrapper, tenant_id: UUID) -> None:
+    """Write into a tenant's database whose it is."""
+    note(connection, TENANT, str(tenant_id))
+
+
+def _run(connection: BaseDatabaseWrapper, statement: str, *parameters: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)

@@ -1,0 +1,135 @@
+"""A tenant's database, from nothing to served: steps that may be cut off anywhere and begun again.
+
+Each step looks at what is there and makes what is missing, so the state ``provisioning`` needs no record of how far an
+earlier try came: after a kill at any line the next try passes over what is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+from tenants.databases import bookkeeping, roles
+from tenants.databases.clone import clone, open_connections
+from tenants.databases.sessions import LOCK_WAIT, maintenance, owner_session, poll
+from tenants.errors import ProvisioningError, TenantBusyError, TransitionError
+from tenants.models import Installation, Template, Tenant
+from tenants.rollout import templates
+from tenants.rollout.heads import head_of, key_of
+from tenants.rollout.plan import exactly
+from tenants.rollout.program import Programs
+from tenants.rollout.worker import bring, look
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+PROVISION_LOCK = 0x5112
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the steps share: the tenant, the template it is cloned from, and a session on the tenant's server."""
+
+    tenant: Tenant
+    template: Template
+    installation: Installation
+    cursor: Cursor
+
+
+def make_role(work: Work) -> None:
+    """The role comes first: a database without its role could not be told from one that nobody may enter."""
+    roles.ensure_group(work.cursor, work.installation.id)
+    roles.ensure_runtime_role(work.cursor, work.tenant, work.installation.id)
+
+
+def make_database(work: Work) -> None:
+    clone(work.cursor, work.template.name, work.tenant.alias)
+
+
+def open_to_owner(work: Work) -> None:
+    """Only the owner may connect yet: PUBLIC has no right, the tenant's role none so far."""
+    open_connections(work.cursor, work.tenant.alias)
+
+
+def stamp(work: Work) -> None:
+    with owner_session(work.tenant) as connection:
+        bookkeeping.stamp_identity(connection, work.tenant.id)
+
+
+def let_tenant_in(work: Work) -> None:
+    roles.open_to_tenant(work.cursor, work.tenant)
+
+
+STEPS: tuple[Callable[[Work], None], ...] = (make_role, make_database, open_to_owner, stamp, let_tenant_in)
+
+
+def provision(tenant: Tenant) -> None:
+    """Make the tenant's database and make the tenant active. Harmless where that is done.
+
+    Raises ``ProvisioningError``, and notes why on the tenant; ``TransitionError`` for one that is not to be made.
+    """
+    tenant.refresh_from_db(fields=["state"])
+    if tenant.state == Tenant.State.ACTIVE:
+        return
+    if tenant.state != Tenant.State.PROVISIONING:
+        raise TransitionError(f"{tenant.slug} is {tenant.state}", tenant=tenant.slug)
+    try:
+        template = templates.current(tenant.server)
+        with maintenance(tenant.server) as cursor, _alone(cursor, tenant):
+            work = Work(tenant, template, Installation.current(), cursor)
+            for step in STEPS:
+                step(work)
+            _activate(tenant)
+    except Exception as error:
+        Tenant.objects.filter(pk=tenant.pk).update(failure=f"{type(error).__name__}: {error}")
+        raise ProvisioningError(f"{tenant.slug}: {error}", tenant=tenant.slug) from error
+
+
+def catch_up(tenant: Tenant) -> tuple[bookkeeping.MigrationKey, ...]:
+    """Bring a tenant that is not served to the fleet's head; gives what it has applied. Raises ``ProvisioningError``."""
+    applied = look(tenant).applied
+    goal = templates.current(tenant.server)
+    if key_of(applied) == goal.head_key:
+        return applied
+    outcome = bring(tenant, Programs(exactly(tuple((app, name) for app, name in goal.applied))))
+    if outcome.failure is not None:
+        raise ProvisioningError(outcome.failure.message, tenant=tenant.slug, migration=outcome.failure.migration)
+    return outcome.applied
+
+
+def _activate(tenant: Tenant) -> None:
+    """Serve the tenant, at the fleet's head as it is at that moment.
+
+    The race: a rollout moves the head after the clone was made. Whoever holds the installation's row goes first: if
+    this does, the rollout's last look finds the tenant active and brings it along; if the rollout does, the tenant is
+    brought to the new head here before it is served.
+    """
+    while True:
+        applied = catch_up(tenant)
+        with transaction.atomic(using="default"):
+            fleet = Installation.objects.select_for_update().get()
+            if fleet.head_key == key_of(applied):
+                tenant.move_to(Tenant.State.ACTIVE, head=head_of(applied), failure="")
+                return
+
+
+@contextmanager
+def _alone(cursor: Cursor, tenant: Tenant) -> Iterator[None]:
+    """One provisioner a tenant. The lock goes with the session, so a killed one blocks nobody for long."""
+    key = tenant.id.int & 0x7FFFFFFF
+
+    def try_lock() -> bool:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [PROVISION_LOCK, key])
+        locked = cursor.fetchone()
+        return bool(locked and locked[0])
+
+    if not poll(try_lock, LOCK_WAIT):
+        raise TenantBusyError(f"{tenant.slug} is being made by another process", tenant=tenant.slug)
+    try:
+        yield
+    finally:
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [PROVISION_LOCK, key])

@@ -1,0 +1,96 @@
+"""What happens to a tenant as a whole: it is made, suspended, resumed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import Count, F, Q
+
+from tenants.databases.clone import close_connections, open_connections
+from tenants.databases.provision import catch_up, provision
+from tenants.databases.sessions import maintenance
+from tenants.errors import InvalidTenantError, ProvisioningError, TenantExistsError, TransitionError
+from tenants.models import Role, Server, Tenant, UserTenantAssociation
+from tenants.rollout.heads import head_of
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+DEFAULT_SERVER = "main"
+
+
+def create_tenant(
+    *,
+    slug: str,
+    name: str = "",
+    owner: User | None = None,
+    server: Server | None = None,
+    labels: dict[str, str] | None = None,
+) -> Tenant:
+    """Make a tenant, its owner's association and its database; it is ready on return.
+
+    Raises ``InvalidTenantError``, ``TenantExistsError``, and ``ProvisioningError`` after which the tenant stays in state
+    ``provisioning``: ``resume_creation`` goes on.
+    """
+    tenant = Tenant(slug=slug, name=name or slug, labels=labels or {}, server=server or server_for_new_tenant())
+    try:
+        tenant.full_clean(validate_unique=False, validate_constraints=False)
+    except ValidationError as error:
+        raise InvalidTenantError(_in_words(error), errors=error.message_dict) from error
+    try:
+        with transaction.atomic(using="default"):
+            tenant.save(using="default", force_insert=True)
+            if owner is not None:
+                UserTenantAssociation.objects.create(user=owner, tenant=tenant, role=Role.OWNER)
+    except IntegrityError as error:
+        if not Tenant.objects.filter(slug=slug).exists():
+            raise
+        raise TenantExistsError(repr(slug), tenant=slug) from error
+    provision(tenant)
+    return tenant
+
+
+def resume_creation(slug: str) -> Tenant | None:
+    """Go on with a tenant whose creation was cut off; None where no such tenant is being made."""
+    tenant = Tenant.objects.select_related("server").filter(slug=slug, state=Tenant.State.PROVISIONING).first()
+    if tenant is not None:
+        provision(tenant)
+    return tenant
+
+
+def suspend(tenant: Tenant) -> None:
+    """Stop serving a tenant: no new session, and those there are end. Raises ``TransitionError``."""
+    tenant.move_to(Tenant.State.SUSPENDED)
+    with maintenance(tenant.server) as cursor:
+        close_connections(cursor, tenant.alias)
+
+
+def resume(tenant: Tenant) -> None:
+    """Serve a suspended tenant again, at the fleet's head. Raises ``TransitionError``, ``ProvisioningError``."""
+    if tenant.state != Tenant.State.SUSPENDED:
+        raise TransitionError(f"{tenant.slug} is {tenant.state}, not suspended", tenant=tenant.slug)
+    with maintenance(tenant.server) as cursor:
+        open_connections(cursor, tenant.alias)
+    tenant.move_to(Tenant.State.ACTIVE, head=head_of(catch_up(tenant)))
+
+
+def server_for_new_tenant() -> Server:
+    """The active server with most room left; the main database's own where none was registered."""
+    if not Server.objects.exists():
+        Server.objects.get_or_create(name=DEFAULT_SERVER)
+    roomy = (
+        Server.objects.filter(state=Server.State.ACTIVE)
+        .annotate(used=Count("tenants", filter=~Q(tenants__state=Tenant.State.DELETING)))
+        .filter(used__lt=F("capacity"))
+        .order_by(F("used") - F("capacity"), "name")
+    )
+    found = roomy.first()
+    if found is None:
+        raise ProvisioningError("no active server has room; register one, or raise a capacity")
+    return found
+
+
+def _in_words(error: ValidationError) -> str:
+    return "; ".join(f"{field}: {' '.join(messages)}" for field, messages in error.message_dict.items())
