@@ -1,0 +1,130 @@
+"""What is written down of rollouts in main: that one is active, and what became of each tenant.
+
+Written by the rollout's main thread only. It reports; what is applied is asked of the tenants.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, connections, transaction
+from django.utils import timezone
+
+from tenants.errors import RolloutActiveError
+from tenants.models import Rollout, RolloutAttempt, Tenant
+from tenants.rollout.worker import Outcome
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+ACTIVE_LOCK = 0x5113
+BATCH = 100
+BATCH_AGE_S = 1.0
+
+
+class Ledger:
+    """One rollout's entries. Made by ``begin``, ended by ``finish``."""
+
+    def __init__(self, rollout: Rollout, session: Any) -> None:
+        self.rollout = rollout
+        self._session = session
+        self._attempts: list[RolloutAttempt] = []
+        self._heads: list[Tenant] = []
+        self._written = time.monotonic()
+
+    @classmethod
+    def begin(cls, *, target: str, options: dict[str, Any], started_by: User | None = None) -> Ledger:
+        """Claim the one active rollout. Raises ``RolloutActiveError``, which names the other one.
+
+        A live rollout holds an advisory lock on a session of its own, which goes when its process dies. So a row that
+        says ``running`` while the lock is free is a dead rollout's, and is marked interrupted.
+        """
+        session = connections["default"].copy()
+        try:
+            with session.cursor() as cursor:
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [ACTIVE_LOCK])
+                locked = cursor.fetchone()[0]
+            if not locked:
+                raise RolloutActiveError(_active_in_words())
+            _bury_the_dead()
+            try:
+                with transaction.atomic(using="default"):
+                    rollout = Rollout.objects.create(
+                        target=target, options=options, process=_process(), started_by=started_by
+                    )
+            except IntegrityError as error:
+                raise RolloutActiveError(_active_in_words()) from error
+        except BaseException:
+            session.close()
+            raise
+        return cls(rollout, session)
+
+    def note(self, tenant: Tenant | None, outcome: Outcome) -> None:
+        """Take one outcome down. Written in batches, so that a fast rollout does not wait on main."""
+        failure = outcome.failure
+        self._attempts.append(
+            RolloutAttempt(
+                rollout=self.rollout,
+                tenant=tenant,
+                state=outcome.state,
+                migration=(failure and failure.migration) or "",
+                sqlstate=(failure and failure.sqlstate) or "",
+                error=failure.error if failure else "",
+                message=failure.message if failure else outcome.reason,
+                traceback=failure.traceback if failure else "",
+                attempts=outcome.attempts,
+                seconds=outcome.seconds,
+                applied=list(outcome.steps),
+            )
+        )
+        if tenant is not None and outcome.failure is None and outcome.applied and tenant.head != outcome.head:
+            tenant.head = outcome.head
+            self._heads.append(tenant)
+        if len(self._attempts) >= BATCH or time.monotonic() - self._written > BATCH_AGE_S:
+            self.write()
+
+    def write(self) -> None:
+        """Write what was taken down so far."""
+        with transaction.atomic(using="default"):
+            # A tenant deleted meanwhile leaves an entry without a tenant, not a broken key.
+            alive = set(
+                Tenant.objects.select_for_update(of=("self",), no_key=True)
+                .filter(pk__in=[attempt.tenant_id for attempt in self._attempts if attempt.tenant_id])
+                .values_list("pk", flat=True)
+            )
+            for attempt in self._attempts:
+                if attempt.tenant_id not in alive:
+                    attempt.tenant = None
+            RolloutAttempt.objects.bulk_create(self._attempts)
+            Tenant.objects.bulk_update(self._heads, ["head"])
+        self._attempts, self._heads, self._written = [], [], time.monotonic()
+
+    def finish(self, state: Rollout.State) -> None:
+        """Write the rest, and how it ended; then let the next rollout begin."""
+        try:
+            self.write()
+            Rollout.objects.filter(pk=self.rollout.pk, state=Rollout.State.RUNNING).update(
+                state=state, finished_at=timezone.now()
+            )
+        finally:
+            self._session.close()
+
+
+def _bury_the_dead() -> None:
+    Rollout.objects.filter(state=Rollout.State.RUNNING).update(
+        state=Rollout.State.INTERRUPTED, finished_at=timezone.now()
+    )
+
+
+def _active_in_words() -> str:
+    active = Rollout.objects.filter(state=Rollout.State.RUNNING).first()
+    if active is None:
+        return "it is just starting; try again in a moment"
+    return f"{active.id} to {active.target}, by {active.process} since {active.started_at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _process() -> str:
+    return f"{socket.gethostname()} process {os.getpid()}"

@@ -1,0 +1,250 @@
+"""Migrations prepared once for all databases that stand at the same head.
+
+Rendering the models of each step is most of what a migration costs Django, and is the same for every database of a
+group. What may differ between databases stays with each: introspection, callable defaults, RunPython.
+"""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps as installed_apps
+from django.contrib.contenttypes.management import inject_rename_contenttypes_operations
+from django.db.migrations.exceptions import IrreversibleError
+from django.db.migrations.migration import Migration
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState, StateApps
+
+from tenants.databases.bookkeeping import Facts, MigrationKey
+from tenants.rollout.heads import key_of
+from tenants.rollout.plan import GroupExecutor, Step, Target
+from tenants.tenant_apps import tenant_app_labels
+
+_SCHEMA_OPERATIONS = ("django.db.migrations.operations.models", "django.db.migrations.operations.fields")
+
+
+@dataclass(frozen=True)
+class PreparedOperation:
+    """An operation and the states before and after what it does: backwards, ``before`` is the later state."""
+
+    operation: Operation
+    before: ProjectState
+    after: ProjectState
+
+
+@dataclass(frozen=True)
+class PreparedMigration:
+    migration: Migration
+    backwards: bool
+    operations: tuple[PreparedOperation, ...]
+
+    @property
+    def key(self) -> MigrationKey:
+        return self.migration.app_label, self.migration.name
+
+    @property
+    def title(self) -> str:
+        return ".".join(self.key)
+
+
+@dataclass(frozen=True)
+class Program:
+    """All that brings a database from one head to a target. Shared by threads, and changed by none."""
+
+    migrations: tuple[PreparedMigration, ...]
+    replacements: tuple[MigrationKey, ...]
+    plan: tuple[Step, ...]
+    apps_before: StateApps | None
+    apps_after: StateApps | None
+
+    def __bool__(self) -> bool:
+        return bool(self.migrations or self.replacements)
+
+    def plan_to_show(self) -> list[Step]:
+        """The plan as signal receivers get it: a copy, since contenttypes inserts its operations into it."""
+        return [(_copy(migration), backwards) for migration, backwards in self.plan]
+
+
+class Programs:
+    """The programs to one target, one for each group, each made once, by the first thread that needs it."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._made: dict[str, Program | Exception] = {}
+        self._lock = threading.Lock()
+
+    def for_database(self, facts: Facts) -> Program:
+        """What a database with these facts needs; empty where it is at the target."""
+        return self.for_applied(facts.applied)
+
+    def for_applied(self, applied: tuple[MigrationKey, ...]) -> Program:
+        key = key_of(applied)
+        # One thread renders at a time: it is pure computation, so a second would only take turns with the first.
+        with self._lock:
+            if key not in self._made:
+                try:
+                    self._made[key] = prepare(applied, self.target)
+                except Exception as error:
+                    self._made[key] = error
+            made = self._made[key]
+        if isinstance(made, Exception):
+            raise made
+        return made
+
+
+def prepare(applied: tuple[MigrationKey, ...], target: Target) -> Program:
+    """The program from ``applied`` to ``target``. Raises what ``GroupExecutor.steps_to`` raises, ``IrreversibleError``."""
+    executor = GroupExecutor(applied)
+    plan = executor.steps_to(target)
+    replacements = tuple(executor.missing_replacements())
+    if not plan:
+        return Program((), replacements, (), None, None)
+    if "contenttypes" in tenant_app_labels():
+        # What `migrate` lets contenttypes do to its plan on pre_migrate, done once, before the plan is prepared.
+        _inject_content_type_renames(executor, plan)
+    backwards = plan[0][1]
+    apps_before = _whole_apps(_state_before(executor))
+    migrations = _prepare_backwards(executor, plan) if backwards else _prepare_forwards(executor, plan)
+    return Program(tuple(migrations), replacements, tuple(plan), apps_before, _apps_after(executor, plan))
+
+
+def result_of(applied: tuple[MigrationKey, ...], target: Target) -> tuple[MigrationKey, ...]:
+    """What will be applied when a database with ``applied`` has been brought to ``target``."""
+    executor = GroupExecutor(applied)
+    after = dict.fromkeys(applied)
+    for migration, backwards in executor.steps_to(target):
+        for key in recorded_names(migration):
+            if backwards:
+                after.pop(key, None)
+            else:
+                after[key] = None
+    done = GroupExecutor(tuple(after))
+    return (*after, *done.missing_replacements())
+
+
+def recorded_names(migration: Migration) -> list[MigrationKey]:
+    """The names a migration is recorded under: a squashed one's are those it replaces as well, as `migrate` has it."""
+    return [*(tuple(replaced) for replaced in migration.replaces), (migration.app_label, migration.name)]
+
+
+def _prepare_forwards(executor: GroupExecutor, plan: list[Step]) -> list[PreparedMigration]:
+    state = _state_before(executor)
+    state.apps  # noqa: B018 - renders every model once; each later state renders only what its operation changes
+    prepared = []
+    for migration, _ in plan:
+        operations = []
+        for operation in migration.operations:
+            after = state.clone()
+            operation.state_forwards(migration.app_label, after)
+            operations.append(PreparedOperation(operation, _shareable(operation, state), after))
+            state = after
+        prepared.append(PreparedMigration(migration, False, tuple(operations)))
+    return prepared
+
+
+def _prepare_backwards(executor: GroupExecutor, plan: list[Step]) -> list[PreparedMigration]:
+    prepared = []
+    states = _states_before_each(executor, [migration for migration, _ in plan])
+    for migration, _ in plan:
+        earlier = states[migration]
+        operations: list[PreparedOperation] = []
+        for operation in migration.operations:
+            if not operation.reversible:
+                raise IrreversibleError(f"Operation {operation} in {migration} is not reversible")
+            later = earlier.clone()
+            operation.state_forwards(migration.app_label, later)
+            operations.insert(0, PreparedOperation(operation, _shareable(operation, later), earlier))
+            earlier = later
+        prepared.append(PreparedMigration(migration, True, tuple(operations)))
+    return prepared
+
+
+def _states_before_each(executor: GroupExecutor, migrations: list[Migration]) -> dict[Migration, ProjectState]:
+    """The state before each migration to be taken back, made of the applied ones only."""
+    applied = _applied_migrations(executor)
+    state = ProjectState(real_apps=executor.loader.unmigrated_apps)
+    states: dict[Migration, ProjectState] = {}
+    for migration, _ in executor.whole_plan():
+        if migration in migrations:
+            state.apps  # noqa: B018 - renders, as above
+            states[migration] = state
+            state = migration.mutate_state(state, preserve=True)
+        elif migration in applied:
+            migration.mutate_state(state, preserve=False)
+    return states
+
+
+def _state_before(executor: GroupExecutor) -> ProjectState:
+    applied = _applied_migrations(executor)
+    state = ProjectState(real_apps=executor.loader.unmigrated_apps)
+    for migration, _ in executor.whole_plan():
+        if migration in applied:
+            migration.mutate_state(state, preserve=False)
+    return state
+
+
+def apps_of(applied: tuple[MigrationKey, ...]) -> StateApps:
+    """The models of a database where these migrations are applied."""
+    return _apps_after(GroupExecutor(applied), [])
+
+
+def _apps_after(executor: GroupExecutor, plan: list[Step]) -> StateApps:
+    """The models as ``post_migrate`` receivers see them."""
+    applied = _applied_migrations(executor)
+    for migration, backwards in plan:
+        if backwards:
+            applied.discard(migration)
+        else:
+            applied.add(migration)
+    state = ProjectState(real_apps=executor.loader.unmigrated_apps)
+    for migration, _ in executor.whole_plan():
+        if migration in applied:
+            migration.mutate_state(state, preserve=False)
+    return _whole_apps(state)
+
+
+def _whole_apps(state: ProjectState) -> StateApps:
+    """All models, rendered with their relations; those without migrations as they are now, as `migrate` does it."""
+    rendered = state.apps
+    with rendered.bulk_update():
+        keys = [(real.app_label, real.name_lower) for real in rendered.real_models]
+        for key in keys:
+            rendered.unregister_model(*key)
+    rendered.render_multiple([ModelState.from_model(installed_apps.get_model(*key)) for key in keys])
+    return rendered
+
+
+def _applied_migrations(executor: GroupExecutor) -> set[Migration]:
+    nodes = executor.loader.graph.nodes
+    return {nodes[key] for key in executor.loader.applied_migrations if key in nodes}
+
+
+def _shareable(operation: Operation, state: ProjectState) -> ProjectState:
+    """A state that threads may share whatever the operation does with it.
+
+    ``RunPython`` throws away the models of a state that was rendered with delays and renders them again, in each
+    thread. Operations that may do so, or that we do not know, get a state of their own, rendered whole.
+    """
+    if type(operation).__module__ in _SCHEMA_OPERATIONS:
+        return state
+    whole = ProjectState(
+        models={key: model.clone() for key, model in state.models.items()}, real_apps=state.real_apps
+    )
+    whole.apps  # noqa: B018 - renders, whole
+    return whole
+
+
+def _inject_content_type_renames(executor: GroupExecutor, plan: list[Step]) -> None:
+    apps = _whole_apps(_state_before(executor))
+    injected: Callable[..., Any] = inject_rename_contenttypes_operations
+    injected(plan=plan, apps=apps, using=f"tenant_{'0' * 32}")
+
+
+def _copy(migration: Migration) -> Migration:
+    copied = copy.copy(migration)
+    copied.operations = list(migration.operations)
+    return copied

@@ -1,0 +1,259 @@
+"""What people and scripts read of a rollout: progress on stderr, the result on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tenants.models import Tenant
+from tenants.models.rollout import AttemptState
+from tenants.rollout.runner import Report, TenantFailure
+from tenants.rollout.survey import GroupPlan, Survey, sql_of
+from tenants.rollout.worker import Outcome
+
+SHOWN_FAILURES = 20
+"""A summary stays readable with thousands of failures: equal ones are one line, and so many lines are shown."""
+
+LINE_EVERY_S = 5.0
+
+
+class LiveProgress:
+    """A bar on a terminal, with failures above it as they happen."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._progress = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(file=stream),
+        )
+
+    def __enter__(self) -> LiveProgress:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begun(self, rollout_id: str | None, title: str, total: int) -> None:
+        self._task = self._progress.add_task(f"to {title}", total=total)
+
+    def done(self, tenant: Tenant | None, outcome: Outcome) -> None:
+        if outcome.failure is not None:
+            self._progress.console.print(_failure_line(tenant, outcome), markup=False, highlight=False)
+        if tenant is not None:
+            self._progress.advance(self._task)
+
+
+class LineProgress:
+    """Plain lines where there is no terminal: the beginning, each failure, and now and then how far it is."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._total = self._done = 0
+        self._said = time.monotonic()
+
+    def __enter__(self) -> LineProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.flush()
+
+    def begun(self, rollout_id: str | None, title: str, total: int) -> None:
+        self._total = total
+        self._say(f"rollout {rollout_id} to {title}: {total} tenants")
+
+    def done(self, tenant: Tenant | None, outcome: Outcome) -> None:
+        self._done += tenant is not None
+        if outcome.failure is not None:
+            self._say(_failure_line(tenant, outcome))
+        elif time.monotonic() - self._said > LINE_EVERY_S:
+            self._say(f"{self._done} of {self._total} tenants")
+
+    def _say(self, line: str) -> None:
+        self._said = time.monotonic()
+        print(line, file=self._stream)
+
+
+def progress(stream: TextIO | None = None) -> LiveProgress | LineProgress:
+    """The progress display that fits the stream (default: stderr)."""
+    stream = stream or sys.stderr
+    return LiveProgress(stream) if stream.isatty() else LineProgress(stream)
+
+
+def as_json(report: Report) -> str:
+    """The one object of ``--format json``, as the contract has it."""
+    return json.dumps(report_as_dict(report))
+
+
+def report_as_dict(report: Report) -> dict[str, Any]:
+    counts = report.counts
+    return {
+        "rollout": report.rollout,
+        "state": report.state,
+        "target": report.target,
+        "tenants": {
+            "total": report.total,
+            "migrated": counts[AttemptState.MIGRATED],
+            "up_to_date": counts[AttemptState.UP_TO_DATE],
+            "failed": counts[AttemptState.FAILED],
+            "skipped": counts[AttemptState.SKIPPED],
+            "pending": report.pending,
+        },
+        "seconds": round(report.seconds, 3),
+        "failures": [_failure_as_dict(failed) for failed in report.failures],
+    }
+
+
+def survey_as_dict(survey: Survey, *, target: str, seconds: float, with_sql: bool = False) -> dict[str, Any]:
+    """The same object for ``--plan``, ``--check`` and ``--sql``, and beside it ``plan``: what each group would run."""
+    up_to_date = sum(len(plan.group.tenants) for plan in survey.plans if not plan.is_needed)
+    pending = sum(len(plan.group.tenants) for plan in survey.behind)
+    return {
+        "rollout": None,
+        "state": "planned" if survey.behind or survey.failures else "nothing_to_do",
+        "target": target,
+        "tenants": {
+            "total": up_to_date + pending + len(survey.failures) + len(survey.skipped),
+            "migrated": 0,
+            "up_to_date": up_to_date,
+            "failed": len(survey.failures),
+            "skipped": len(survey.skipped),
+            "pending": pending,
+        },
+        "seconds": round(seconds, 3),
+        "failures": [_failure_as_dict(failed) for failed in survey.failures],
+        "plan": [_plan_as_dict(plan, with_sql=with_sql) for plan in survey.behind],
+    }
+
+
+def in_words(report: Report) -> str:
+    """The summary at a rollout's end, and the next command."""
+    counts = report.counts
+    parts = [
+        f"{counts[AttemptState.MIGRATED]} migrated",
+        f"{counts[AttemptState.UP_TO_DATE]} up to date",
+        f"{counts[AttemptState.FAILED]} failed",
+        f"{counts[AttemptState.SKIPPED]} skipped",
+        f"{report.pending} pending",
+    ]
+    shown = [part for part in parts if not part.startswith("0 ")] or ["no tenants"]
+    state = report.state.replace("_", " ")
+    lines = [f"{state}: {', '.join(shown)} of {report.total}, to {report.target}, in {report.seconds:.1f} s"]
+    lines += _failures_in_words(report.failures)
+    if report.state == "failed" and any(failed.tenant is None for failed in report.failures):
+        lines.append("It failed on the template, so no tenant was touched. Mend the migration and run the same again.")
+    elif report.state == "failed":
+        lines.append("Tenants that failed stand where they stood before the failed migration. When the cause is mended:")
+        lines.append("    manage.py migrate_tenants --only-failed")
+    elif report.state == "interrupted":
+        lines.append("Nothing is half done. To go on, run the same command again.")
+    return "\n".join(lines)
+
+
+def survey_in_words(survey: Survey, *, target: str) -> str:
+    """``--plan``: one paragraph a group."""
+    lines = []
+    for plan in survey.behind:
+        lines.append(_plan_headline(plan, target))
+        for prepared in plan.migrations:
+            lines.append(f"  {'take back ' if prepared.backwards else ''}{prepared.title}")
+            lines += [f"    {step.operation.describe()}" for step in prepared.operations]
+        if plan.replacements:
+            lines.append(f"  record as replaced: {', '.join('.'.join(key) for key in plan.replacements)}")
+        if plan.unfinished:
+            lines.append(f"  finish post_migrate of an earlier run on {_count(plan.unfinished, 'tenant')}")
+    up_to_date = sum(len(plan.group.tenants) for plan in survey.plans if not plan.is_needed)
+    if up_to_date:
+        lines.append(f"{_count(up_to_date, 'tenant')} already where {target} wants them")
+    if survey.skipped:
+        lines.append(f"{_count(len(survey.skipped), 'tenant')} skipped: {_few([one.slug for one in survey.skipped])}")
+    lines += _failures_in_words(list(survey.failures))
+    return "\n".join(lines) or "no tenants"
+
+
+def survey_as_sql(survey: Survey, *, target: str) -> str:
+    """``--sql``: what each group would run."""
+    lines = []
+    for plan in survey.behind:
+        lines.append(f"-- {_plan_headline(plan, target)}: {_few([tenant.slug for tenant in plan.group.tenants])}")
+        lines += [*sql_of(plan), ""]
+    lines += [f"-- {line}" for line in _failures_in_words(list(survey.failures))]
+    return "\n".join(lines) or "-- nothing to do"
+
+
+def head_in_words(head: dict[str, str]) -> str:
+    return ", ".join(f"{app}.{name}" for app, name in head.items()) or "nothing applied"
+
+
+def _plan_headline(plan: GroupPlan, target: str) -> str:
+    operations = sum(len(prepared.operations) for prepared in plan.migrations)
+    return (
+        f"{_count(len(plan.group.tenants), 'tenant')} at {head_in_words(plan.group.head)} -> {target}: "
+        f"{_count(len(plan.migrations), 'migration')}, {_count(operations, 'operation')}"
+    )
+
+
+def _plan_as_dict(plan: GroupPlan, *, with_sql: bool) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "head": plan.group.head,
+        "tenants": [tenant.slug for tenant in plan.group.tenants],
+        "migrations": [
+            {
+                "migration": prepared.title,
+                "backwards": prepared.backwards,
+                "operations": [step.operation.describe() for step in prepared.operations],
+            }
+            for prepared in plan.migrations
+        ],
+    }
+    return {**described, "sql": "\n".join(sql_of(plan))} if with_sql else described
+
+
+def _failure_as_dict(failed: TenantFailure) -> dict[str, Any]:
+    failure = failed.failure
+    return {
+        "tenant": failed.tenant,
+        "migration": failure.migration,
+        "sqlstate": failure.sqlstate,
+        "error": failure.error,
+        "message": failure.message,
+        "attempts": failed.attempts,
+    }
+
+
+def _failures_in_words(failures: list[TenantFailure]) -> list[str]:
+    alike: dict[tuple[str | None, str, str], list[str]] = {}
+    for failed in failures:
+        failure = failed.failure
+        what = (failure.migration, failure.error, failure.message)
+        alike.setdefault(what, []).append(failed.tenant or "the template")
+    lines = []
+    for (migration, error, message), who in list(alike.items())[:SHOWN_FAILURES]:
+        lines.append(f"  failed on {_few(who)}: {f'{migration}: ' if migration else ''}{error}: {message}")
+    if len(alike) > SHOWN_FAILURES:
+        lines.append(f"  and {len(alike) - SHOWN_FAILURES} other errors; all are in --format json")
+    return lines
+
+
+def _failure_line(tenant: Tenant | None, outcome: Outcome) -> str:
+    failure = outcome.failure
+    assert failure is not None
+    where = f" in {failure.migration}" if failure.migration else ""
+    return f"{tenant.slug if tenant else 'template'} failed{where}: {failure.error}: {failure.message}"
+
+
+def _few(names: list[str], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -1,0 +1,277 @@
+"""Runs a rollout over the fleet: template first, then tenants in threads, then those that were made meanwhile.
+
+The main thread alone speaks to the main database and to whoever watches; the workers speak to tenants only.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Protocol
+
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from tenants.errors import RolloutRefusedError
+from tenants.models import Installation, Rollout, Server, Tenant
+from tenants.models.rollout import AttemptState
+from tenants.rollout import templates
+from tenants.rollout.ledger import Ledger
+from tenants.rollout.plan import Target
+from tenants.rollout.policy import Brake, MaxFailures
+from tenants.rollout.program import Programs
+from tenants.rollout.selection import Selection
+from tenants.rollout.worker import Failure, Outcome, WorkOptions, bring
+from tenants.tenant_apps import dual_app_labels, tenant_app_labels
+
+if TYPE_CHECKING:
+    from accounts.models import User
+
+DEFAULT_WORKERS = 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a rollout is asked to do."""
+
+    target: Target
+    selection: Selection = field(default_factory=Selection)
+    workers: int = DEFAULT_WORKERS
+    on_error: str = "stop"
+    max_failures: MaxFailures | None = None
+    work: WorkOptions = field(default_factory=WorkOptions)
+    started_by: User | None = None
+
+
+class Stop:
+    """Asks a rollout to begin no more tenants. Migrations in hand are finished or rolled back."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.signal: int | None = None
+
+    def ask(self, signal: int | None = None) -> None:
+        self.signal = self.signal or signal
+        self._event.set()
+
+    def is_asked(self) -> bool:
+        return self._event.is_set()
+
+
+class Watcher(Protocol):
+    """Hears how a rollout goes. Called in the main thread."""
+
+    def begun(self, rollout_id: str | None, title: str, total: int) -> None: ...
+
+    def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
+
+
+@dataclass(frozen=True)
+class TenantFailure:
+    """A failure and whose it is; ``tenant`` is None for the template's."""
+
+    tenant: str | None
+    failure: Failure
+    attempts: int
+
+
+@dataclass
+class Report:
+    """How a rollout went. ``state`` is ``succeeded``, ``failed``, ``interrupted`` or ``nothing_to_do``."""
+
+    target: str
+    rollout: str | None = None
+    state: str = "nothing_to_do"
+    total: int = 0
+    counts: dict[AttemptState, int] = field(default_factory=lambda: dict.fromkeys(AttemptState, 0))
+    seconds: float = 0.0
+    failures: list[TenantFailure] = field(default_factory=list)
+    signal: int | None = None
+
+    @property
+    def pending(self) -> int:
+        return self.total - sum(self.counts.values())
+
+    def add(self, tenant: Tenant | None, outcome: Outcome) -> None:
+        if tenant is not None:
+            self.counts[outcome.state] += 1
+        if outcome.failure is not None:
+            slug = tenant.slug if tenant is not None else None
+            self.failures.append(TenantFailure(slug, outcome.failure, outcome.attempts))
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def begun(self, rollout_id: str | None, title: str, total: int) -> None: ...
+
+    def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
+
+
+def run_rollout(request: Request, *, watcher: Watcher | None = None, stop: Stop | None = None) -> Report:
+    """Bring the selected tenants to the target, and say how it went.
+
+    Raises ``RolloutRefusedError`` before any tenant is touched: main is behind, another rollout is active, a name
+    matches nothing.
+    """
+    require_main_migrated()
+    tenants = request.selection.tenants()
+    ledger = Ledger.begin(
+        target=request.target.title,
+        options={"selection": request.selection.as_json(), "workers": request.workers, "fake": request.work.fake},
+        started_by=request.started_by,
+    )
+    return _Run(request, tenants, ledger, watcher or Silent(), stop or Stop()).carry_out()
+
+
+def require_main_migrated() -> None:
+    """Raise ``RolloutRefusedError`` where main lacks a migration of an app that lives in it."""
+    executor = MigrationExecutor(connections["default"])
+    only_tenants = tenant_app_labels() - dual_app_labels()
+    leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] not in only_tenants]
+    lacking = [
+        f"{migration.app_label}.{migration.name}"
+        for migration, _ in executor.migration_plan(leaves)
+        if migration.app_label not in only_tenants
+    ]
+    if lacking:
+        raise RolloutRefusedError(
+            f"the main database is behind ({lacking[0]} and {len(lacking) - 1} more); run `manage.py migrate` first"
+            if len(lacking) > 1
+            else f"the main database is behind ({lacking[0]}); run `manage.py migrate` first"
+        )
+
+
+class _Run:
+    """One rollout while it runs."""
+
+    def __init__(
+        self, request: Request, tenants: list[Tenant], ledger: Ledger, watcher: Watcher, stop: Stop
+    ) -> None:
+        self.request, self.tenants, self.ledger, self.watcher, self.stop = request, tenants, ledger, watcher, stop
+        self.programs = Programs(request.target)
+        self.work = replace(request.work, application_name=f"silo rollout {ledger.rollout.id}")
+        self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
+        self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
+        self.braked = False
+
+    def carry_out(self) -> Report:
+        began = time.perf_counter()
+        self.watcher.begun(self.report.rollout, self.request.target.title, len(self.tenants))
+        state = Rollout.State.FAILED
+        try:
+            head_key = self._template_first() if self.request.selection.is_whole_fleet else None
+            if not self.report.failures:
+                self._migrate(self.tenants)
+                if head_key is not None and self._is_complete():
+                    self._move_fleet(head_key)
+            state = self._state()
+        finally:
+            self.ledger.finish(state)
+        self.report.seconds = time.perf_counter() - began
+        self.report.signal = self.stop.signal
+        done_nothing = state == Rollout.State.SUCCEEDED and not self.report.counts[AttemptState.MIGRATED]
+        self.report.state = "nothing_to_do" if done_nothing else state.value
+        return self.report
+
+    def _template_first(self) -> str | None:
+        """The template of the target on each server in use; gives its head's key, None where it could not be made."""
+        key = None
+        # The schema that is faked is there already, so a new tenant needs it made: the template is never faked.
+        work = replace(self.work, fake=False)
+        for server in Server.objects.exclude(state=Server.State.OFFLINE):
+            try:
+                key = templates.build(server, self.request.target, work).head_key
+            except templates.TemplateFailedError as error:
+                self._take(None, error.outcome)
+                return None
+            except Exception as error:
+                failure = Failure(None, None, type(error).__name__, str(error), traceback.format_exc())
+                self._take(None, Outcome(AttemptState.FAILED, failure=failure))
+                return None
+        return key
+
+    def _migrate(self, tenants: Iterable[Tenant]) -> None:
+        """Bring tenants along, several at a time. Each worker takes the next tenant when it is done with one."""
+        remaining = iter(list(tenants))
+        lock = threading.Lock()
+        outcomes: queue.SimpleQueue[tuple[Tenant, Outcome] | None] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                for tenant in self._claims(remaining, lock):
+                    outcomes.put((tenant, self._bring(tenant)))
+            finally:
+                connections.close_all()
+                outcomes.put(None)
+
+        workers = [
+            threading.Thread(target=work, name=f"silo-rollout-{number}", daemon=True)
+            for number in range(max(1, min(self.request.workers, len(self.tenants) or 1)))
+        ]
+        for worker in workers:
+            worker.start()
+        try:
+            for _ in workers:
+                for tenant, outcome in iter(outcomes.get, None):
+                    self._take(tenant, outcome)
+        except BaseException:
+            # Main is lost, or the watcher is: begin nothing new, and let what is in hand end.
+            self.braked = True
+            raise
+        finally:
+            for worker in workers:
+                worker.join()
+
+    def _claims(self, remaining: Iterator[Tenant], lock: threading.Lock) -> Iterator[Tenant]:
+        while not (self.stop.is_asked() or self.braked):
+            with lock:
+                tenant = next(remaining, None)
+            if tenant is None:
+                return
+            yield tenant
+
+    def _bring(self, tenant: Tenant) -> Outcome:
+        if tenant.state != Tenant.State.ACTIVE:
+            return Outcome(AttemptState.SKIPPED, reason=f"it is {tenant.state}")
+        return bring(tenant, self.programs, self.work, may_go_on=lambda: not self.stop.is_asked())
+
+    def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:
+        if outcome.failure is not None and tenant is not None and not _is_in_service(tenant):
+            outcome = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason="it went out of service meanwhile")
+        self.report.add(tenant, outcome)
+        self.ledger.note(tenant, outcome)
+        self.watcher.done(tenant, outcome)
+        failure = outcome.failure
+        if self.brake.must_stop((failure.error, failure.migration) if failure else None):
+            self.braked = True
+
+    def _is_complete(self) -> bool:
+        return not (self.report.failures or self.report.pending)
+
+    def _move_fleet(self, head_key: str) -> None:
+        """New tenants are cloned from the new template from here on; those made meanwhile are brought along."""
+        self.ledger.write()
+        Installation.move_head(head_key)
+        known = {tenant.pk for tenant in self.tenants}
+        late = [tenant for tenant in self.request.selection.tenants() if tenant.pk not in known]
+        self.report.total += len(late)
+        self._migrate(late)
+        for server in Server.objects.exclude(state=Server.State.OFFLINE):
+            templates.prune(server)
+
+    def _state(self) -> Rollout.State:
+        if self.report.failures:
+            return Rollout.State.FAILED
+        return Rollout.State.INTERRUPTED if self.report.pending else Rollout.State.SUCCEEDED
+
+
+def _is_in_service(tenant: Tenant) -> bool:
+    """Whether a tenant that failed is still there to be migrated, or was suspended or deleted under the worker."""
+    return Tenant.objects.filter(pk=tenant.pk, state=Tenant.State.ACTIVE).exists()
+
+

@@ -1,0 +1,63 @@
+"""Which tenants a command speaks of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tenants.errors import RolloutRefusedError
+from tenants.models import Rollout, RolloutAttempt, Server, Tenant
+
+IN_FLEET = (Tenant.State.ACTIVE, Tenant.State.SUSPENDED)
+"""Tenants that have a database. One that is being made is brought to the fleet's head before it is served."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """All tenants, less what each of these leaves out."""
+
+    slugs: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    server: str | None = None
+    only_failed: bool = False
+
+    @property
+    def is_whole_fleet(self) -> bool:
+        return self == Selection()
+
+    def tenants(self) -> list[Tenant]:
+        """The selected tenants, by slug. Raises ``RolloutRefusedError`` for a name that nothing has."""
+        found = Tenant.objects.filter(state__in=IN_FLEET).select_related("server").order_by("slug")
+        self._refuse_unknown_names()
+        if self.slugs:
+            found = found.filter(slug__in=self.slugs)
+        if self.excluded:
+            found = found.exclude(slug__in=self.excluded)
+        for key, value in self.labels:
+            found = found.filter(labels__contains={key: value})
+        if self.server:
+            found = found.filter(server__name=self.server)
+        if self.only_failed:
+            found = found.filter(pk__in=_failed_last())
+        return list(found)
+
+    def as_json(self) -> dict[str, Any]:
+        return {name: value for name, value in asdict(self).items() if value}
+
+    def _refuse_unknown_names(self) -> None:
+        wanted = {*self.slugs, *self.excluded}
+        known = set(Tenant.objects.filter(slug__in=wanted, state__in=IN_FLEET).values_list("slug", flat=True))
+        if wanted - known:
+            raise RolloutRefusedError(f"no tenant has the slug {', '.join(sorted(wanted - known))}; see `tenants list`")
+        if self.server and not Server.objects.filter(name=self.server).exists():
+            raise RolloutRefusedError(f"no server is named {self.server}")
+
+
+def _failed_last() -> list[Any]:
+    """Ids of the tenants whose attempt failed in the last rollout that tried any."""
+    last = Rollout.objects.filter(attempts__isnull=False).order_by("-started_at").first()
+    if last is None:
+        return []
+    failed = last.attempts.filter(state=RolloutAttempt.State.FAILED, tenant__isnull=False)
+    return list(failed.values_list("tenant_id", flat=True))

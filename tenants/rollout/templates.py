@@ -1,0 +1,173 @@
+"""Templates: made by the same worker that migrates tenants, before any tenant is touched.
+
+A template is immutable once ready, and is found by server and head. New tenants are cloned from the one that the
+installation's pointer names.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from tenants import naming
+from tenants.databases import bookkeeping, roles, schema
+from tenants.databases.clone import EMPTY, clone, close_connections, drop, open_connections
+from tenants.databases.sessions import maintenance, owner_session, poll
+from tenants.errors import TemplateError
+from tenants.models import Installation, Server, Template, Tenant
+from tenants.rollout.heads import key_of
+from tenants.rollout.plan import Target, exactly, latest
+from tenants.rollout.program import Programs, result_of
+from tenants.rollout.worker import Outcome, WorkOptions, bring
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+BUILD_LOCK = 0x5111
+BUILD_WAIT = timedelta(minutes=10)
+KEPT = 2
+"""How many ready templates a server keeps beside the current one, so that a fleet can go back to them at once."""
+
+
+class TemplateFailedError(TemplateError):
+    """A migration failed on the template, so no tenant was touched."""
+
+    outcome: Outcome
+
+
+def current(server: Server) -> Template:
+    """The template of the fleet's head on this server; made where it is missing. Raises ``TemplateError``."""
+    head_key = Installation.current().head_key
+    if not head_key:
+        template = build(server, latest())
+        Installation.move_head(template.head_key)
+        return template
+    found = _ready(server, head_key)
+    if found is not None:
+        return found
+    elsewhere = Template.objects.filter(head_key=head_key, state=Template.State.READY).first()
+    if elsewhere is None:
+        raise TemplateError("the fleet's head has no template on any server; run `manage.py migrate_tenants`")
+    return build(server, exactly(tuple((app, name) for app, name in elsewhere.applied)))
+
+
+def build(server: Server, target: Target, options: WorkOptions | None = None) -> Template:
+    """The template for ``target`` on this server: one that is ready, or a new one, migrated from the nearest.
+
+    Raises ``TemplateFailedError`` with the outcome where a migration fails on it.
+    """
+    source = _nearest(server)
+    start = _applied(source)
+    found = _ready(server, key_of(result_of(start, target)))
+    if found is not None:
+        return found
+    with maintenance(server) as cursor, _one_builder(cursor, server):
+        found = _ready(server, key_of(result_of(start, target)))
+        if found is not None:
+            return found
+        _drop_unfinished(cursor, server)
+        return _build(cursor, server, source, target, options or WorkOptions())
+
+
+def prune(server: Server) -> list[str]:
+    """Drop templates that nothing needs any more; gives their names."""
+    current_key = Installation.current().head_key
+    ready = Template.objects.filter(server=server, state=Template.State.READY).order_by("-created_at")
+    spare = [template for template in ready if template.head_key != current_key][KEPT:]
+    with maintenance(server) as cursor:
+        for template in spare:
+            _drop(cursor, template)
+    return [template.name for template in spare]
+
+
+def reference_schema(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...]) -> list[str]:
+    """The schema that these migrations make: that of the template of this head, which is made where there is none."""
+    template = Template.objects.filter(head_key=key_of(applied), state=Template.State.READY).first()
+    return (template or build(tenant.server, exactly(applied))).schema
+
+
+def _build(cursor: Cursor, server: Server, source: Template | None, target: Target, options: WorkOptions) -> Template:
+    installation = Installation.current()
+    programs = Programs(target)
+    start = _applied(source)
+    programs.for_applied(start)  # A target that cannot be reached is known before a database is made.
+    name = naming.template_name(installation.id, key_of(result_of(start, target)), uuid.uuid4().hex)
+    template = Template.objects.create(server=server, name=name)
+    clone(cursor, source.name if source else EMPTY, name)
+    open_connections(cursor, name)
+    roles.ensure_group(cursor, installation.id)
+    if source is None:
+        with owner_session(template, limits=options.limits) as connection:
+            bookkeeping.install(connection)
+            with connection.cursor() as inside:
+                roles.grant_in_template(inside.cursor, installation.id)
+    outcome = bring(template, programs, options)
+    if outcome.failure is not None:
+        _drop(cursor, template)
+        raise TemplateFailedError(outcome.failure.message, outcome=outcome)
+    return _seal(cursor, template)
+
+
+def _seal(cursor: Cursor, template: Template) -> Template:
+    """Note what the template holds, and let nobody in again: one session inside makes a clone fail."""
+    with owner_session(template) as connection:
+        applied = bookkeeping.read(connection).applied
+        lines = schema.fingerprint(connection)
+    close_connections(cursor, template.name)
+    found = _ready(template.server, key_of(applied))
+    if found is not None:
+        _drop(cursor, template)
+        return found
+    template.applied = [list(key) for key in applied]
+    template.head_key = key_of(applied)
+    template.schema = lines
+    template.state = Template.State.READY
+    template.save()
+    return template
+
+
+@contextmanager
+def _one_builder(cursor: Cursor, server: Server) -> Iterator[None]:
+    """One builder of this installation at a time on a server; whoever waited finds the template ready."""
+    installation = Installation.current().id.int & 0x7FFFFFFF
+
+    def try_lock() -> bool:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [BUILD_LOCK, installation])
+        locked = cursor.fetchone()
+        return bool(locked and locked[0])
+
+    if not poll(try_lock, BUILD_WAIT):
+        raise TemplateError(f"another process has been building one on {server} for {BUILD_WAIT}")
+    try:
+        yield
+    finally:
+        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [BUILD_LOCK, installation])
+
+
+def _drop_unfinished(cursor: Cursor, server: Server) -> None:
+    """What a killed builder left. The lock is ours, so none of these is being built."""
+    for template in Template.objects.filter(server=server, state=Template.State.BUILDING):
+        _drop(cursor, template)
+
+
+def _drop(cursor: Cursor, template: Template) -> None:
+    drop(cursor, template.name)
+    template.delete()
+
+
+def _nearest(server: Server) -> Template | None:
+    """What to start from: the current template, else the newest, else nothing."""
+    head_key = Installation.current().head_key
+    ready = Template.objects.filter(server=server, state=Template.State.READY)
+    return ready.filter(head_key=head_key).first() or ready.order_by("-created_at").first()
+
+
+def _ready(server: Server, head_key: str) -> Template | None:
+    return Template.objects.filter(server=server, head_key=head_key, state=Template.State.READY).first()
+
+
+def _applied(template: Template | None) -> tuple[bookkeeping.MigrationKey, ...]:
+    return tuple((app, name) for app, name in template.applied) if template else ()

@@ -1,0 +1,239 @@
+"""Brings one database to a target. It may be killed between any two lines: what is recorded is done, and no more.
+
+Each migration is one transaction: its DDL, its deferred SQL and its record commit together, or not at all. So a second
+worker, a redelivered task or a rerun does no harm: it reads the database and does what is missing.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+
+from tenants.databases import bookkeeping
+from tenants.databases.bookkeeping import Facts
+from tenants.databases.sessions import (
+    LOCK_WAIT,
+    Database,
+    SessionLimits,
+    change_lock,
+    owner_session,
+    require_exists,
+    sqlstate_of,
+)
+from tenants.errors import TenantError, WrongTenantError
+from tenants.models.rollout import AttemptState
+from tenants.rollout import signals
+from tenants.rollout.heads import Head, head_of
+from tenants.rollout.policy import MAX_TRIES, is_transient, pause_before
+from tenants.rollout.program import PreparedMigration, Program, Programs, apps_of, recorded_names
+
+
+@dataclass(frozen=True)
+class WorkOptions:
+    """How a database is brought to its target."""
+
+    limits: SessionLimits = field(default_factory=SessionLimits)
+    lock_wait: timedelta = LOCK_WAIT
+    fake: bool = False
+    interactive: bool = False
+    application_name: str = "silo"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a database is not where it should be. ``migration`` is app.name; ``sqlstate`` is None where there is none."""
+
+    migration: str | None
+    sqlstate: str | None
+    error: str
+    message: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one database. ``steps`` are the migrations carried out, as app.name."""
+
+    state: AttemptState
+    steps: tuple[str, ...] = ()
+    applied: tuple[bookkeeping.MigrationKey, ...] = ()
+    failure: Failure | None = None
+    attempts: int = 1
+    seconds: float = 0.0
+    reason: str = ""
+
+    @property
+    def head(self) -> Head:
+        return head_of(self.applied)
+
+
+class _MigrationError(Exception):
+    """Carries which migration failed; the error itself is its cause."""
+
+    def __init__(self, title: str) -> None:
+        super().__init__(title)
+        self.title = title
+
+
+def bring(
+    database: Database,
+    programs: Programs,
+    options: WorkOptions | None = None,
+    *,
+    may_go_on: Callable[[], bool] = lambda: True,
+) -> Outcome:
+    """Bring one database to the programs' target, and say what became of it. Never raises for a database's own fault.
+
+    Tries again only after errors that may pass (see ``policy``), while ``may_go_on`` says so. Main is never asked.
+    """
+    options = options or WorkOptions()
+    began, steps = time.perf_counter(), []
+    for attempt in range(1, MAX_TRIES + 1):
+        with owner_session(database, limits=options.limits, application_name=options.application_name) as connection:
+            try:
+                outcome = _bring_once(database, connection, programs, options, steps)
+                break
+            except Exception as error:
+                failure = _describe(error, database, connection)
+                outcome = Outcome(AttemptState.FAILED, failure=failure)
+                cause = error.__cause__ if isinstance(error, _MigrationError) and error.__cause__ else error
+                if failure.error == "DatabaseMissingError" or not is_transient(cause, connection):
+                    break
+        if attempt == MAX_TRIES or not may_go_on():
+            break
+        time.sleep(pause_before(attempt + 1))
+    return replace(outcome, steps=tuple(steps), attempts=attempt, seconds=time.perf_counter() - began)
+
+
+def look(database: Database, limits: SessionLimits | None = None) -> Facts:
+    """What a database says of itself. Changes nothing and takes no lock.
+
+    Raises ``DatabaseMissingError`` where it has gone, ``WrongTenantError`` where it is another tenant's.
+    """
+    with owner_session(database, limits=limits) as connection:
+        try:
+            facts = bookkeeping.read(connection)
+        except Exception:
+            if connection.connection is None:
+                require_exists(database)
+            raise
+    _refuse_other_tenants(database, facts)
+    return facts
+
+
+def _bring_once(
+    database: Database, connection: BaseDatabaseWrapper, programs: Programs, options: WorkOptions, steps: list[str]
+) -> Outcome:
+    with change_lock(connection, wait=options.lock_wait):
+        facts = bookkeeping.read(connection)
+        _refuse_other_tenants(database, facts)
+        program = programs.for_database(facts)
+        if not program and not facts.post_migrate_due:
+            state = AttemptState.MIGRATED if steps else AttemptState.UP_TO_DATE
+            return Outcome(state, applied=facts.applied)
+        run(connection, program, facts, options, on_step=steps.append)
+        return Outcome(AttemptState.MIGRATED, applied=bookkeeping.read(connection).applied)
+
+
+def run(
+    connection: BaseDatabaseWrapper,
+    program: Program,
+    facts: Facts,
+    options: WorkOptions,
+    *,
+    on_step: Callable[[str], Any] = lambda title: None,
+) -> None:
+    """Carry out a program on the owner's connection, which holds the lock. ``on_step`` hears of each migration done."""
+    alias = connection.alias
+    if program.migrations:
+        signals.send_pre_migrate(alias, program, interactive=options.interactive)
+    for prepared in program.migrations:
+        try:
+            _migrate(connection, prepared, fake=options.fake)
+        except Exception as error:
+            raise _MigrationError(prepared.title) from error
+        on_step(prepared.title)
+    for key in program.replacements:
+        bookkeeping.record_applied(connection, key)
+    if program.migrations or facts.post_migrate_due:
+        if program.apps_after is not None:
+            signals.send_post_migrate(alias, program, interactive=options.interactive)
+        else:
+            _send_late_post_migrate(alias, facts)
+        bookkeeping.erase(connection, bookkeeping.POST_MIGRATE_DUE)
+
+
+def _migrate(connection: BaseDatabaseWrapper, prepared: PreparedMigration, *, fake: bool) -> None:
+    migration = prepared.migration
+    if fake:
+        with transaction.atomic(using=connection.alias):
+            _record(connection, prepared)
+        return
+    with connection.schema_editor(atomic=migration.atomic) as editor:
+        for step in prepared.operations:
+            act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
+            wants_transaction = step.operation.atomic or (migration.atomic and step.operation.atomic is not False)
+            if wants_transaction and not editor.atomic_migration:
+                with transaction.atomic(using=connection.alias):
+                    act(migration.app_label, editor, step.before, step.after)
+            else:
+                act(migration.app_label, editor, step.before, step.after)
+        if editor.atomic_migration:
+            # Django runs deferred SQL (keys, indexes) when the editor is left and records after that; a kill in
+            # between leaves DDL without its record, and the next run fails with "already exists".
+            _run_deferred(editor)
+            _record(connection, prepared)
+    if not migration.atomic:
+        _record(connection, prepared)
+
+
+def _run_deferred(editor: BaseDatabaseSchemaEditor) -> None:
+    for statement in editor.deferred_sql:
+        editor.execute(statement, None)
+    editor.deferred_sql.clear()
+
+
+def _record(connection: BaseDatabaseWrapper, prepared: PreparedMigration) -> None:
+    """Record the migration, and that ``post_migrate`` is due, which a kill must not lose."""
+    record = bookkeeping.record_unapplied if prepared.backwards else bookkeeping.record_applied
+    for key in recorded_names(prepared.migration):
+        record(connection, key)
+    bookkeeping.note(connection, bookkeeping.POST_MIGRATE_DUE)
+
+
+def _send_late_post_migrate(alias: str, facts: Facts) -> None:
+    program = Program((), (), (), None, apps_of(facts.applied))
+    signals.send_post_migrate(alias, program)
+
+
+def _refuse_other_tenants(database: Database, facts: Facts) -> None:
+    owner = getattr(database, "id", None)
+    if facts.tenant_id is not None and facts.tenant_id != str(owner):
+        raise WrongTenantError(f"{database.alias} holds the data of tenant {facts.tenant_id}", alias=database.alias)
+
+
+def _describe(error: Exception, database: Database, connection: BaseDatabaseWrapper) -> Failure:
+    text = "".join(traceback.format_exception(error))
+    title = error.title if isinstance(error, _MigrationError) else None
+    cause: BaseException = error.__cause__ if isinstance(error, _MigrationError) and error.__cause__ else error
+    if title is None and connection.connection is None and not isinstance(error, TenantError):
+        try:
+            require_exists(database)
+        except Exception as finding:
+            # The database has gone, or its server has: either says more than the failed connect did.
+            cause = finding
+    return Failure(
+        migration=title,
+        sqlstate=sqlstate_of(cause),
+        error=type(cause).__name__,
+        message=str(cause).strip(),
+        traceback=text,
+    )
