@@ -1,0 +1,173 @@
+"""``manage.py migrate_tenants``: bring every tenant's database to a migration."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import FrameType
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from tenants.databases.sessions import SessionLimits
+from tenants.errors import TenantError
+from tenants.management.arguments import add_format, duration, key_value, max_failures, positive
+from tenants.rollout import report
+from tenants.rollout.plan import resolve
+from tenants.rollout.runner import DEFAULT_WORKERS, Request, Stop, require_main_migrated, run_rollout
+from tenants.rollout.selection import Selection
+from tenants.rollout.survey import survey
+from tenants.rollout.worker import WorkOptions
+
+NOT_ALL_THERE = 1
+REFUSED = 2
+
+EXAMPLES = """
+examples:
+  migrate_tenants --plan                       what would be done, by group of tenants
+  migrate_tenants                              every tenant to the last migration of every tenant app
+  migrate_tenants tenant_data 0001             back (or forth) to a migration; "zero" takes all of an app back
+  migrate_tenants --tenant acme --tenant globex
+  migrate_tenants --on-error continue --max-failures 5%
+  migrate_tenants --check                      exit 1 if a tenant is behind: for a deploy's first step
+
+exit codes:
+  0 every selected tenant is where it should be      1 at least one is not
+  2 refused, no tenant was touched                 130, 143 interrupted; nothing is half done
+"""
+
+
+class Command(BaseCommand):
+    help = "Bring the databases of all tenants, or of the selected ones, to a migration."
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(
+            prog_name, subcommand, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs
+        )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("app_label", nargs="?", help="Tenant app; without it, all of them.")
+        parser.add_argument("migration", nargs="?", help='Name or unique beginning of one; "zero" for none.')
+        parser.add_argument("--noinput", action="store_false", dest="interactive", help="Ask nothing.")
+
+        select = parser.add_argument_group("selection")
+        select.add_argument("--tenant", action="append", default=[], metavar="SLUG", help="Only this one (repeatable).")
+        select.add_argument("--exclude", action="append", default=[], metavar="SLUG", help="Not this one (repeatable).")
+        select.add_argument(
+            "--label", action="append", default=[], type=key_value, metavar="KEY=VALUE", help="Only those labelled so."
+        )
+        select.add_argument("--server", metavar="NAME", help="Only those on this server.")
+        select.add_argument("--only-failed", action="store_true", help="Only those that failed in the last rollout.")
+
+        dry = parser.add_argument_group("changing nothing").add_mutually_exclusive_group()
+        dry.add_argument("--plan", action="store_true", help="Show what would be done, by group of tenants.")
+        dry.add_argument("--sql", action="store_true", help="Print the SQL that each group would run.")
+        dry.add_argument("--check", action="store_true", help="Exit 1 if a tenant is behind.")
+
+        how = parser.add_argument_group("how")
+        how.add_argument(
+            "--on-error",
+            choices=("stop", "continue"),
+            default="stop",
+            help="stop: begin no more tenants after a failure (default). continue: until --max-failures, or else until "
+            "3 equal errors in a row or over 2%% failed once 50 were tried.",
+        )
+        how.add_argument(
+            "--max-failures", type=max_failures, metavar="N|N%", help="Begin no more once more than these have failed."
+        )
+        how.add_argument(
+            "--workers", type=positive, default=DEFAULT_WORKERS, metavar="N", help="Tenants at a time (default 4)."
+        )
+        how.add_argument(
+            "--lock-timeout",
+            type=duration,
+            default=timedelta(seconds=2),
+            metavar="2s",
+            help="How long a statement may wait for a lock; live queries never queue behind it longer (default 2s).",
+        )
+        how.add_argument(
+            "--statement-timeout",
+            type=duration,
+            default=timedelta(minutes=15),
+            metavar="15min",
+            help="How long a statement may run (default 15min).",
+        )
+        how.add_argument("--fake", action="store_true", help="Record the migrations and run nothing.")
+        add_format(how)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            if options["plan"] or options["sql"] or options["check"]:
+                self._show(options)
+            else:
+                self._migrate(options)
+        except TenantError as error:
+            raise CommandError(str(error), returncode=REFUSED) from error
+
+    def _migrate(self, options: dict[str, Any]) -> None:
+        request = Request(
+            target=resolve(options["app_label"], options["migration"]),
+            selection=selection_of(options),
+            workers=options["workers"],
+            on_error=options["on_error"],
+            max_failures=options["max_failures"],
+            work=WorkOptions(
+                limits=SessionLimits(options["lock_timeout"], options["statement_timeout"]),
+                fake=options["fake"],
+                interactive=options["interactive"],
+            ),
+        )
+        with report.progress() as watcher, stopped_by_signals() as stop:
+            outcome = run_rollout(request, watcher=watcher, stop=stop)
+        self.stdout.write(report.as_json(outcome) if options["format"] == "json" else report.in_words(outcome))
+        if outcome.signal is not None and outcome.pending:
+            raise SystemExit(128 + outcome.signal)
+        if outcome.failures or outcome.pending:
+            raise SystemExit(NOT_ALL_THERE)
+
+    def _show(self, options: dict[str, Any]) -> None:
+        require_main_migrated()
+        began = time.perf_counter()
+        target = resolve(options["app_label"], options["migration"])
+        found = survey(selection_of(options).tenants(), target, workers=options["workers"])
+        if options["format"] == "json":
+            seconds = time.perf_counter() - began
+            result = report.survey_as_dict(found, target=target.title, seconds=seconds, with_sql=options["sql"])
+            self.stdout.write(json.dumps(result))
+        elif options["sql"]:
+            self.stdout.write(report.survey_as_sql(found, target=target.title))
+        else:
+            self.stdout.write(report.survey_in_words(found, target=target.title))
+        if found.failures or (options["check"] and found.behind):
+            raise SystemExit(NOT_ALL_THERE)
+
+
+def selection_of(options: dict[str, Any]) -> Selection:
+    return Selection(
+        slugs=tuple(options["tenant"]),
+        excluded=tuple(options["exclude"]),
+        labels=tuple(options["label"]),
+        server=options["server"],
+        only_failed=options["only_failed"],
+    )
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[Stop]:
+    """SIGINT and SIGTERM let what is in hand end, and begin nothing more."""
+    stop = Stop()
+
+    def ask(number: int, _: FrameType | None) -> None:
+        stop.ask(number)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
