@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.apps import apps
 from django.conf import settings
 from django.core import checks
-from django.db.models import Model
+from django.db.models import ForeignObject, Model
 
 from tenants.routing.connections import TenantDatabases
 from tenants.tenant_apps import lives_in_main, lives_in_tenants
-
-if TYPE_CHECKING:
-    from django.db.models import ForeignObject
 
 
 def register() -> None:
@@ -64,7 +61,8 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[checks.CheckMessag
                 id="tenants.E003",
             )
         )
-    if not isinstance(settings.DATABASES, TenantDatabases):
+    mapping: object = settings.DATABASES
+    if not isinstance(mapping, TenantDatabases):
         found.append(
             checks.Error(
                 "DATABASES cannot find tenants.",
@@ -77,7 +75,6 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[checks.CheckMessag
 
 def _keys_of(model: type[Model]) -> Iterator[tuple[ForeignObject[Any, Any], type[Model]]]:
     for field in model._meta.get_fields():
-        related = field.related_model
         # A many-to-many field's keys are those of its through model, which is looked at as a model of its own.
-        if field.is_relation and field.concrete and not field.many_to_many and isinstance(related, type):
-            yield field, related  # type: ignore[misc]
+        if isinstance(field, ForeignObject) and not isinstance(field.related_model, str):
+            yield field, field.related_model

@@ -31,8 +31,8 @@ def create_tenant(
 ) -> Tenant:
     """Make a tenant, its owner's association and its database; it is ready on return.
 
-    Raises ``InvalidTenantError``, ``TenantExistsError``, and ``ProvisioningError`` after which the tenant stays in state
-    ``provisioning``: ``resume_creation`` goes on.
+    Raises ``InvalidTenantError``, ``TenantExistsError``, and ``ProvisioningError`` after which the tenant stays in
+    state ``provisioning``: ``resume_creation`` goes on.
     """
     tenant = Tenant(slug=slug, name=name or slug, labels=labels or {}, server=server or server_for_new_tenant())
     try:

@@ -19,10 +19,10 @@ TEMPLATE_WAIT = timedelta(seconds=60)
 
 
 def clone(cursor: Cursor, source: str, name: str) -> None:
-    """Make the database ``name`` as a copy of ``source``, closed to everyone. Nothing is done where it is there already.
+    """Make the database ``name`` as a copy of ``source``, closed to everyone. Nothing is done where it is there.
 
-    CREATE DATABASE shows its row only when the copy is whole, so one that is there is whole. Rights, settings and limits
-    are not copied: connections stay forbidden until ``open_connections``.
+    CREATE DATABASE shows its row only when the copy is whole, so one that is there is whole. Rights, settings and
+    limits are not copied: connections stay forbidden until ``open_connections``.
     """
     statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} ALLOW_CONNECTIONS false").format(
         sql.Identifier(name), sql.Identifier(source)
@@ -34,7 +34,8 @@ def clone(cursor: Cursor, source: str, name: str) -> None:
         try:
             cursor.execute(statement)
         except psycopg2.Error as error:
-            # 55006: a session is in the source, such as an autovacuum worker; it is gone soon. A same-name race: look again.
+            # 55006: a session is in the source, such as an autovacuum worker; it is gone soon. The others: a race for
+            # the name; look again.
             if error.pgcode in {
                 errorcodes.OBJECT_IN_USE,
                 errorcodes.DUPLICATE_DATABASE,
@@ -50,7 +51,7 @@ def clone(cursor: Cursor, source: str, name: str) -> None:
 
 
 def exists(cursor: Cursor, name: str) -> bool:
-    """Whether there is a usable database of this name. One whose DROP was cut off is not: it can only be dropped again."""
+    """Whether there is a usable database of this name. One whose DROP was cut off can only be dropped, and is."""
     cursor.execute("SELECT datconnlimit FROM pg_database WHERE datname = %s", [name])
     found = cursor.fetchone()
     if found is not None and found[0] == -2:

@@ -90,7 +90,10 @@ def provision(tenant: Tenant) -> None:
 
 
 def catch_up(tenant: Tenant) -> tuple[bookkeeping.MigrationKey, ...]:
-    """Bring a tenant that is not served to the fleet's head; gives what it has applied. Raises ``ProvisioningError``."""
+    """Bring a tenant that is not served to the fleet's head; gives what it has applied.
+
+    Raises ``ProvisioningError``.
+    """
     applied = look(tenant).applied
     goal = templates.current(tenant.server)
     if key_of(applied) == goal.head_key:

@@ -28,7 +28,8 @@ SELECT line FROM (
     UNION ALL
     SELECT format('column %s.%s.%s: %s%s%s%s%s', n.nspname, c.relname, a.attname,
                   format_type(a.atttypid, a.atttypmod),
-                  CASE WHEN a.attcollation <> t.typcollation THEN ' collate ' || a.attcollation::regcollation::text ELSE '' END,
+                  CASE WHEN a.attcollation = t.typcollation THEN ''
+                       ELSE ' collate ' || a.attcollation::regcollation::text END,
                   CASE WHEN a.attnotnull THEN ' not null' ELSE '' END,
                   CASE a.attidentity WHEN '' THEN '' ELSE ' identity ' || a.attidentity::text END,
                   CASE WHEN d.oid IS NULL THEN '' WHEN a.attgenerated <> '' THEN ' generated ' ELSE ' default ' END

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 MAINTENANCE_DATABASE = "postgres"
 CHANGE_LOCK = 0x5110
-"""Key of the advisory lock on changing a database. Advisory locks are per database: tenants never wait on each other."""
+"""Key of the advisory lock on changing a database. These locks are per database: tenants never wait on each other."""
 
 LOCK_WAIT = timedelta(seconds=15)
 """How long to wait for another session's change. A killed client's session takes up to 6 s to be noticed."""
@@ -71,7 +71,7 @@ class SessionLimits:
 @contextmanager
 def owner_session(
     database: Database, *, limits: SessionLimits | None = None, application_name: str = "silo"
-) -> Iterator[BaseDatabaseWrapper]:
+) -> Iterator[DatabaseWrapper]:
     """The owner's connection to a database, which stands at ``connections[alias]`` in this thread while inside.
 
     Migration recorders, RunPython and signal receivers reach the database by ``connections[alias]``, whatever they
@@ -133,17 +133,18 @@ def change_lock(connection: BaseDatabaseWrapper, *, wait: timedelta = LOCK_WAIT)
 
     if not poll(try_lock, wait):
         raise TenantBusyError(f"{connection.alias} is being changed by another session", alias=connection.alias)
+    session = connection.connection
     try:
         yield
     finally:
-        # A session that was lost took its lock with it.
-        if connection.connection is not None and not connection.connection.closed:
+        # A session that was lost took its lock with it, and Django may have opened another since.
+        if connection.connection is session and not session.closed:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [CHANGE_LOCK])
 
 
 def poll(attempt: Callable[[], bool], wait: timedelta) -> bool:
-    """Try until it succeeds or ``wait`` is over, with growing pauses and jitter, so that waiters do not march in step."""
+    """Try until it succeeds or ``wait`` is over, with growing pauses and some jitter."""
     deadline = time.monotonic() + wait.total_seconds()
     pause_s = 0.02
     while not attempt():
@@ -164,7 +165,9 @@ def exists(database: Database) -> bool:
 def require_exists(database: Database) -> None:
     """Raise ``DatabaseMissingError`` where the server has no such database. It is never silently made again."""
     if not exists(database):
-        raise DatabaseMissingError(f"{database.slug}: {database.alias} is not on {database.server}", alias=database.alias)
+        raise DatabaseMissingError(
+            f"{database.slug}: {database.alias} is not on {database.server}", alias=database.alias
+        )
 
 
 def sqlstate_of(error: BaseException) -> str | None:
@@ -179,7 +182,7 @@ def sqlstate_of(error: BaseException) -> str | None:
 
 
 def is_duplicate(error: psycopg2.Error) -> bool:
-    """Whether a CREATE failed because another session, or an earlier try, has made it: seen as either code in a race."""
+    """Whether a CREATE failed because another session, or an earlier try, has made it; a race gives either code."""
     return error.pgcode in {errorcodes.DUPLICATE_DATABASE, errorcodes.DUPLICATE_OBJECT, errorcodes.UNIQUE_VIOLATION}
 
 

@@ -43,7 +43,7 @@ def install() -> None:
         parser = create_parser(self, *args, **kwargs)
         for action in parser._actions:
             if action.dest in {"database", "databases"} and action.choices is not None:
-                action.choices = AliasChoices()  # type: ignore[assignment]
+                action.choices = AliasChoices()
         return parser
 
     @wraps(execute)

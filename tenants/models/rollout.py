@@ -27,8 +27,8 @@ class AttemptState(models.TextChoices):
 class Rollout(models.Model):
     """One run that brings a set of tenants to a target.
 
-    ``running`` becomes ``succeeded``, ``failed`` or ``interrupted`` once, by the process that runs it; one whose process
-    died is marked interrupted by the next, which then goes on.
+    ``running`` becomes ``succeeded``, ``failed`` or ``interrupted`` once, by the process that runs it; one whose
+    process died is marked interrupted by the next, which then goes on.
     """
 
     State = RolloutState

@@ -25,6 +25,9 @@ class Drift:
     added: tuple[str, ...] = ()
     error: str | None = None
 
+    def __str__(self) -> str:
+        return str(schema.SchemaDifference(self.missing, self.added))
+
 
 @dataclass(frozen=True)
 class _Look:

@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from tenants.errors import RolloutActiveError
 from tenants.models import Rollout, RolloutAttempt, Tenant
+from tenants.models.rollout import RolloutState
 from tenants.rollout.worker import Outcome
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class Ledger:
             Tenant.objects.bulk_update(self._heads, ["head"])
         self._attempts, self._heads, self._written = [], [], time.monotonic()
 
-    def finish(self, state: Rollout.State) -> None:
+    def finish(self, state: RolloutState) -> None:
         """Write the rest, and how it ended; then let the next rollout begin."""
         try:
             self.write()

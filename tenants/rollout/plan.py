@@ -1,4 +1,4 @@
-"""What a database lacks, or has too much of, on the way to a target. Reads the migrations on disk; touches no database."""
+"""What a database lacks, or has too much of, on the way to a target. Reads migrations on disk; touches no database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ class Target:
 
     nodes: tuple[tuple[str, str | None], ...]
     title: str = field(compare=False)
-
 
 
 def latest() -> Target:
@@ -83,10 +82,8 @@ class GroupExecutor(MigrationExecutor):
     """Django's planner, for databases whose applied migrations are already known. It has no connection."""
 
     def __init__(self, applied: tuple[MigrationKey, ...]) -> None:
-        self.connection = None
-        self.recorder = None
         self.progress_callback = None
-        self.loader = _GroupLoader(applied)
+        self.loader: _GroupLoader = _GroupLoader(applied)
 
     def steps_to(self, target: Target) -> list[Step]:
         """The plan, in the order in which it is to be carried out.
@@ -149,7 +146,7 @@ class _GroupLoader(MigrationLoader):
         super().__init__(None)
 
     @property
-    def applied_migrations(self) -> dict[MigrationKey, Any]:  # type: ignore[override]
+    def applied_migrations(self) -> dict[MigrationKey, Any]:
         return self._applied
 
     @applied_migrations.setter
@@ -162,7 +159,9 @@ def _refuse_conflicts(loader: MigrationLoader) -> None:
     conflicts = {app: names for app, names in loader.detect_conflicts().items() if app in tenant_app_labels()}
     if conflicts:
         named = "; ".join(f"{app}: {', '.join(sorted(names))}" for app, names in sorted(conflicts.items()))
-        raise RolloutRefusedError(f"several last migrations ({named}); join them with `manage.py makemigrations --merge`")
+        raise RolloutRefusedError(
+            f"several last migrations ({named}); join them with `manage.py makemigrations --merge`"
+        )
 
 
 def _migrated_apps() -> set[str]:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db import InterfaceError, OperationalError
-from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg2 import errorcodes
 
 from tenants.databases.sessions import sqlstate_of
+from tenants.routing.backend.base import DatabaseWrapper
 
 EQUAL_ERRORS_IN_A_ROW = 3
 SHARE_THAT_MAY_FAIL = 0.02
@@ -20,28 +20,26 @@ MAX_TRIES = 6
 FIRST_PAUSE = timedelta(seconds=0.5)
 LONGEST_PAUSE = timedelta(seconds=10)
 
-TRANSIENT = frozenset(
-    {errorcodes.LOCK_NOT_AVAILABLE, errorcodes.DEADLOCK_DETECTED, errorcodes.TOO_MANY_CONNECTIONS}
-)
+TRANSIENT = frozenset({errorcodes.LOCK_NOT_AVAILABLE, errorcodes.DEADLOCK_DETECTED, errorcodes.TOO_MANY_CONNECTIONS})
 """55P03, 40P01 and 53300. A data error is never tried again: it would fail again, and cost another lock."""
 
 
-def is_transient(error: BaseException, connection: BaseDatabaseWrapper) -> bool:
+def is_transient(error: BaseException, connection: DatabaseWrapper) -> bool:
     """Whether the same work may succeed later: a lock that was held, a deadlock, a lost session.
 
-    psycopg2 has no SQLSTATE for a session that was ended or never begun: that shows in the connection alone.
+    psycopg2 has no SQLSTATE for a session that never began, and not always one for a session that was ended: that shows
+    in the connection alone. ``connection`` is the one that this try began with.
     """
-    sqlstate = sqlstate_of(error)
-    if sqlstate is not None:
-        return sqlstate in TRANSIENT
+    if sqlstate_of(error) in TRANSIENT:
+        return True
     if not isinstance(error, (OperationalError, InterfaceError)):
         return False
     session = connection.connection
-    return session is None or bool(session.closed)
+    return session is None or bool(session.closed) or connection.sessions_opened > 1
 
 
 def pause_before(attempt: int) -> float:
-    """Seconds to wait before the try ``attempt`` (2, 3...): doubling from 0.5 s to 10 s, with full jitter's upper half."""
+    """Seconds to wait before the try ``attempt`` (2, 3...): doubling from 0.5 s to 10 s, less up to half of it."""
     longest = min(FIRST_PAUSE.total_seconds() * 2 ** (attempt - 2), LONGEST_PAUSE.total_seconds())
     return random.uniform(longest / 2, longest)
 

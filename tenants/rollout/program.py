@@ -97,7 +97,7 @@ class Programs:
 
 
 def prepare(applied: tuple[MigrationKey, ...], target: Target) -> Program:
-    """The program from ``applied`` to ``target``. Raises what ``GroupExecutor.steps_to`` raises, ``IrreversibleError``."""
+    """The program from ``applied`` to ``target``. Raises as ``steps_to`` does, and ``IrreversibleError``."""
     executor = GroupExecutor(applied)
     plan = executor.steps_to(target)
     replacements = tuple(executor.missing_replacements())
@@ -128,7 +128,7 @@ def result_of(applied: tuple[MigrationKey, ...], target: Target) -> tuple[Migrat
 
 def recorded_names(migration: Migration) -> list[MigrationKey]:
     """The names a migration is recorded under: a squashed one's are those it replaces as well, as `migrate` has it."""
-    return [*(tuple(replaced) for replaced in migration.replaces), (migration.app_label, migration.name)]
+    return [*((app, name) for app, name in migration.replaces), (migration.app_label, migration.name)]
 
 
 def _prepare_forwards(executor: GroupExecutor, plan: list[Step]) -> list[PreparedMigration]:
@@ -231,9 +231,7 @@ def _shareable(operation: Operation, state: ProjectState) -> ProjectState:
     """
     if type(operation).__module__ in _SCHEMA_OPERATIONS:
         return state
-    whole = ProjectState(
-        models={key: model.clone() for key, model in state.models.items()}, real_apps=state.real_apps
-    )
+    whole = ProjectState(models={key: model.clone() for key, model in state.models.items()}, real_apps=state.real_apps)
     whole.apps  # noqa: B018 - renders, whole
     return whole
 
@@ -246,5 +244,5 @@ def _inject_content_type_renames(executor: GroupExecutor, plan: list[Step]) -> N
 
 def _copy(migration: Migration) -> Migration:
     copied = copy.copy(migration)
-    copied.operations = list(migration.operations)
+    vars(copied)["operations"] = list(migration.operations)
     return copied

@@ -112,8 +112,8 @@ def report_as_dict(report: Report) -> dict[str, Any]:
     }
 
 
-def survey_as_dict(survey: Survey, *, target: str, seconds: float, with_sql: bool = False) -> dict[str, Any]:
-    """The same object for ``--plan``, ``--check`` and ``--sql``, and beside it ``plan``: what each group would run."""
+def survey_as_dict(survey: Survey, *, target: str, seconds: float) -> dict[str, Any]:
+    """The same object for ``--check``, and for ``--plan`` and ``--sql``, which add ``plan_as_list``."""
     up_to_date = sum(len(plan.group.tenants) for plan in survey.plans if not plan.is_needed)
     pending = sum(len(plan.group.tenants) for plan in survey.behind)
     return {
@@ -130,8 +130,12 @@ def survey_as_dict(survey: Survey, *, target: str, seconds: float, with_sql: boo
         },
         "seconds": round(seconds, 3),
         "failures": [_failure_as_dict(failed) for failed in survey.failures],
-        "plan": [_plan_as_dict(plan, with_sql=with_sql) for plan in survey.behind],
     }
+
+
+def plan_as_list(survey: Survey, *, with_sql: bool) -> list[dict[str, Any]]:
+    """What each group would run; ``with_sql`` adds the SQL."""
+    return [_plan_as_dict(plan, with_sql=with_sql) for plan in survey.behind]
 
 
 def in_words(report: Report) -> str:
@@ -151,7 +155,9 @@ def in_words(report: Report) -> str:
     if report.state == "failed" and any(failed.tenant is None for failed in report.failures):
         lines.append("It failed on the template, so no tenant was touched. Mend the migration and run the same again.")
     elif report.state == "failed":
-        lines.append("Tenants that failed stand where they stood before the failed migration. When the cause is mended:")
+        lines.append(
+            "Tenants that failed stand where they stood before the failed migration. When the cause is mended:"
+        )
         lines.append("    manage.py migrate_tenants --only-failed")
     elif report.state == "interrupted":
         lines.append("Nothing is half done. To go on, run the same command again.")

@@ -9,7 +9,8 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,9 +18,10 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 
 from tenants.errors import RolloutRefusedError
-from tenants.models import Installation, Rollout, Server, Tenant
-from tenants.models.rollout import AttemptState
+from tenants.models import Installation, Server, Tenant
+from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
+from tenants.rollout.drift import find_drift
 from tenants.rollout.ledger import Ledger
 from tenants.rollout.plan import Target
 from tenants.rollout.policy import Brake, MaxFailures
@@ -32,6 +34,12 @@ if TYPE_CHECKING:
     from accounts.models import User
 
 DEFAULT_WORKERS = 4
+
+SYNTAX_OR_ACCESS_CLASS = "42"
+"""SQLSTATE class of "column already exists", "table does not exist" and the like: what drift looks like to DDL."""
+
+EXPLAINED_FAILURES = 20
+"""So many failures are looked at for drift, which costs a session each; a thousand equal ones say nothing more."""
 
 
 @dataclass(frozen=True)
@@ -149,9 +157,7 @@ def require_main_migrated() -> None:
 class _Run:
     """One rollout while it runs."""
 
-    def __init__(
-        self, request: Request, tenants: list[Tenant], ledger: Ledger, watcher: Watcher, stop: Stop
-    ) -> None:
+    def __init__(self, request: Request, tenants: list[Tenant], ledger: Ledger, watcher: Watcher, stop: Stop) -> None:
         self.request, self.tenants, self.ledger, self.watcher, self.stop = request, tenants, ledger, watcher, stop
         self.programs = Programs(request.target)
         self.work = replace(request.work, application_name=f"silo rollout {ledger.rollout.id}")
@@ -162,7 +168,7 @@ class _Run:
     def carry_out(self) -> Report:
         began = time.perf_counter()
         self.watcher.begun(self.report.rollout, self.request.target.title, len(self.tenants))
-        state = Rollout.State.FAILED
+        state = RolloutState.FAILED
         try:
             head_key = self._template_first() if self.request.selection.is_whole_fleet else None
             if not self.report.failures:
@@ -174,7 +180,7 @@ class _Run:
             self.ledger.finish(state)
         self.report.seconds = time.perf_counter() - began
         self.report.signal = self.stop.signal
-        done_nothing = state == Rollout.State.SUCCEEDED and not self.report.counts[AttemptState.MIGRATED]
+        done_nothing = state == RolloutState.SUCCEEDED and not self.report.counts[AttemptState.MIGRATED]
         self.report.state = "nothing_to_do" if done_nothing else state.value
         return self.report
 
@@ -199,12 +205,16 @@ class _Run:
         """Bring tenants along, several at a time. Each worker takes the next tenant when it is done with one."""
         remaining = iter(list(tenants))
         lock = threading.Lock()
-        outcomes: queue.SimpleQueue[tuple[Tenant, Outcome] | None] = queue.SimpleQueue()
+        outcomes: queue.SimpleQueue[tuple[Tenant, Outcome, threading.Event] | None] = queue.SimpleQueue()
 
         def work() -> None:
             try:
                 for tenant in self._claims(remaining, lock):
-                    outcomes.put((tenant, self._bring(tenant)))
+                    outcome, judged = self._bring(tenant), threading.Event()
+                    outcomes.put((tenant, outcome, judged))
+                    if outcome.failure is not None:
+                        # Not before the main thread has said whether this was one too many.
+                        judged.wait()
             finally:
                 connections.close_all()
                 outcomes.put(None)
@@ -217,11 +227,18 @@ class _Run:
             worker.start()
         try:
             for _ in workers:
-                for tenant, outcome in iter(outcomes.get, None):
-                    self._take(tenant, outcome)
+                for tenant, outcome, judged in iter(outcomes.get, None):
+                    try:
+                        self._take(tenant, outcome)
+                    finally:
+                        judged.set()
         except BaseException:
             # Main is lost, or the watcher is: begin nothing new, and let what is in hand end.
             self.braked = True
+            while any(worker.is_alive() for worker in workers):
+                with suppress(queue.Empty):
+                    if (left := outcomes.get(timeout=0.1)) is not None:
+                        left[2].set()
             raise
         finally:
             for worker in workers:
@@ -242,13 +259,29 @@ class _Run:
 
     def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:
         if outcome.failure is not None and tenant is not None and not _is_in_service(tenant):
-            outcome = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason="it went out of service meanwhile")
+            outcome = replace(
+                outcome, state=AttemptState.SKIPPED, failure=None, reason="it went out of service meanwhile"
+            )
+        outcome = self._explained(tenant, outcome)
         self.report.add(tenant, outcome)
         self.ledger.note(tenant, outcome)
         self.watcher.done(tenant, outcome)
         failure = outcome.failure
         if self.brake.must_stop((failure.error, failure.migration) if failure else None):
             self.braked = True
+
+    def _explained(self, tenant: Tenant | None, outcome: Outcome) -> Outcome:
+        """Where DDL met something it did not expect, look whether the schema has drifted, and name the difference."""
+        failure = outcome.failure
+        if tenant is None or failure is None or len(self.report.failures) >= EXPLAINED_FAILURES:
+            return outcome
+        if not (failure.migration and (failure.sqlstate or "").startswith(SYNTAX_OR_ACCESS_CLASS)):
+            return outcome
+        found = find_drift([tenant], workers=1)
+        if not found or found[0].error:
+            return outcome
+        message = f"{failure.message}\nIts schema is not what its recorded migrations make:\n{found[0]}"
+        return replace(outcome, failure=replace(failure, message=message))
 
     def _is_complete(self) -> bool:
         return not (self.report.failures or self.report.pending)
@@ -264,14 +297,12 @@ class _Run:
         for server in Server.objects.exclude(state=Server.State.OFFLINE):
             templates.prune(server)
 
-    def _state(self) -> Rollout.State:
+    def _state(self) -> RolloutState:
         if self.report.failures:
-            return Rollout.State.FAILED
-        return Rollout.State.INTERRUPTED if self.report.pending else Rollout.State.SUCCEEDED
+            return RolloutState.FAILED
+        return RolloutState.INTERRUPTED if self.report.pending else RolloutState.SUCCEEDED
 
 
 def _is_in_service(tenant: Tenant) -> bool:
     """Whether a tenant that failed is still there to be migrated, or was suspended or deleted under the worker."""
     return Tenant.objects.filter(pk=tenant.pk, state=Tenant.State.ACTIVE).exists()
-
-

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from django.db.models.signals import ModelSignal, post_migrate, pre_migrate
+from django.db.models.signals import post_migrate, pre_migrate
+from django.dispatch import Signal
 
 from tenants.rollout.program import Program
 from tenants.tenant_apps import tenant_app_configs
@@ -16,7 +17,7 @@ def send_post_migrate(alias: str, program: Program, *, interactive: bool = False
     _send(post_migrate, alias, apps=program.apps_after, plan=program.plan_to_show(), interactive=interactive)
 
 
-def _send(signal: ModelSignal, alias: str, **arguments: object) -> None:
+def _send(signal: Signal, alias: str, **arguments: object) -> None:
     for config in tenant_app_configs():
         if config.models_module is not None:
             signal.send(sender=config, app_config=config, verbosity=0, using=alias, **arguments)

@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from tenants.databases import bookkeeping
@@ -34,6 +33,7 @@ from tenants.rollout import signals
 from tenants.rollout.heads import Head, head_of
 from tenants.rollout.policy import MAX_TRIES, is_transient, pause_before
 from tenants.rollout.program import PreparedMigration, Program, Programs, apps_of, recorded_names
+from tenants.routing.backend.base import DatabaseWrapper
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,8 @@ def bring(
     Tries again only after errors that may pass (see ``policy``), while ``may_go_on`` says so. Main is never asked.
     """
     options = options or WorkOptions()
-    began, steps = time.perf_counter(), []
+    began = time.perf_counter()
+    steps: list[str] = []
     for attempt in range(1, MAX_TRIES + 1):
         with owner_session(database, limits=options.limits, application_name=options.application_name) as connection:
             try:
@@ -130,7 +131,7 @@ def look(database: Database, limits: SessionLimits | None = None) -> Facts:
 
 
 def _bring_once(
-    database: Database, connection: BaseDatabaseWrapper, programs: Programs, options: WorkOptions, steps: list[str]
+    database: Database, connection: DatabaseWrapper, programs: Programs, options: WorkOptions, steps: list[str]
 ) -> Outcome:
     with change_lock(connection, wait=options.lock_wait):
         facts = bookkeeping.read(connection)
@@ -144,7 +145,7 @@ def _bring_once(
 
 
 def run(
-    connection: BaseDatabaseWrapper,
+    connection: DatabaseWrapper,
     program: Program,
     facts: Facts,
     options: WorkOptions,
@@ -171,7 +172,7 @@ def run(
         bookkeeping.erase(connection, bookkeeping.POST_MIGRATE_DUE)
 
 
-def _migrate(connection: BaseDatabaseWrapper, prepared: PreparedMigration, *, fake: bool) -> None:
+def _migrate(connection: DatabaseWrapper, prepared: PreparedMigration, *, fake: bool) -> None:
     migration = prepared.migration
     if fake:
         with transaction.atomic(using=connection.alias):
@@ -201,7 +202,7 @@ def _run_deferred(editor: BaseDatabaseSchemaEditor) -> None:
     editor.deferred_sql.clear()
 
 
-def _record(connection: BaseDatabaseWrapper, prepared: PreparedMigration) -> None:
+def _record(connection: DatabaseWrapper, prepared: PreparedMigration) -> None:
     """Record the migration, and that ``post_migrate`` is due, which a kill must not lose."""
     record = bookkeeping.record_unapplied if prepared.backwards else bookkeeping.record_applied
     for key in recorded_names(prepared.migration):
@@ -220,7 +221,7 @@ def _refuse_other_tenants(database: Database, facts: Facts) -> None:
         raise WrongTenantError(f"{database.alias} holds the data of tenant {facts.tenant_id}", alias=database.alias)
 
 
-def _describe(error: Exception, database: Database, connection: BaseDatabaseWrapper) -> Failure:
+def _describe(error: Exception, database: Database, connection: DatabaseWrapper) -> Failure:
     text = "".join(traceback.format_exception(error))
     title = error.title if isinstance(error, _MigrationError) else None
     cause: BaseException = error.__cause__ if isinstance(error, _MigrationError) and error.__cause__ else error

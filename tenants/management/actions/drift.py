@@ -25,7 +25,9 @@ def run(options: dict[str, Any], out: TextIO) -> int:
     tenants = Selection(slugs=tuple(options["slug"])).tenants()
     drifted = find_drift(tenants, workers=options["workers"])
     if options["format"] == "json":
-        found = [{"tenant": one.tenant, "missing": one.missing, "added": one.added, "error": one.error} for one in drifted]
+        found = [
+            {"tenant": one.tenant, "missing": one.missing, "added": one.added, "error": one.error} for one in drifted
+        ]
         out.write(json.dumps(found) + "\n")
     else:
         for one in drifted:

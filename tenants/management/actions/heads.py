@@ -28,7 +28,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(options: dict[str, Any], out: TextIO) -> int:
     found = survey(Selection().tenants(), latest(), workers=options["workers"])
     _refresh(found)
-    groups = [
+    groups: list[dict[str, Any]] = [
         {
             "head": plan.group.head,
             "behind": plan.is_needed,
@@ -46,7 +46,9 @@ def run(options: dict[str, Any], out: TextIO) -> int:
         ]
         write_table(out, ("tenants", "behind", "head", "which"), rows, empty="There are no tenants in service.")
     for failed in found.failures:
-        out.write(f"{failed.tenant} cannot be asked: {failed.failure.message}\n") if options["format"] == "text" else None
+        out.write(f"{failed.tenant} cannot be asked: {failed.failure.message}\n") if options[
+            "format"
+        ] == "text" else None
     return 1 if found.failures else 0
 
 

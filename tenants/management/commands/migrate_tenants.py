@@ -137,7 +137,9 @@ class Command(BaseCommand):
         found = survey(selection_of(options).tenants(), target, workers=options["workers"])
         if options["format"] == "json":
             seconds = time.perf_counter() - began
-            result = report.survey_as_dict(found, target=target.title, seconds=seconds, with_sql=options["sql"])
+            result = report.survey_as_dict(found, target=target.title, seconds=seconds)
+            if not options["check"]:
+                result["plan"] = report.plan_as_list(found, with_sql=options["sql"])
             self.stdout.write(json.dumps(result))
         elif options["sql"]:
             self.stdout.write(report.survey_as_sql(found, target=target.title))

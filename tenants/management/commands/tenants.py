@@ -48,7 +48,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            code = ACTIONS[options["action"]].run(options, self.stdout._out)  # type: ignore[attr-defined]
+            code = ACTIONS[options["action"]].run(options, self.stdout._out)
         except TenantError as error:
             raise CommandError(str(error), returncode=REFUSED if isinstance(error, REFUSALS) else FAILED) from error
         if code:

@@ -17,9 +17,16 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
     def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
         super().__init__(settings_dict, alias)
         databases().open_here().add(alias)
+        self.sessions_opened = 0
+        """Leaving ``atomic`` over a lost session opens a new one at once; only this count tells."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        session = super().get_new_connection(conn_params)
+        self.sessions_opened += 1
+        return session
 
     def _cursor(self, name: str | None = None) -> Any:
         current = current_alias()
         if current is not None and current != self.alias:
             raise WrongTenantError(f"a query for {self.alias} while {current} is current")
-        return super()._cursor(name)
+        return super()._cursor(name)  # type: ignore[misc]
