@@ -1,0 +1,261 @@
+"""The commands as scripts meet them: exit codes, JSON keys, what stands on stdout and what on stderr."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.core.management import call_command
+
+from tenant_data.models import Document
+from tenants.context import use_tenant
+from tenants.models import Server, Tenant
+from tests.support.fleet import Fleet, as_owner
+from tests.support.migrations import ADD_COLOUR, NotesMigrations
+
+OBJECT = ["rollout", "state", "target", "tenants", "seconds", "failures"]
+COUNTS = ["total", "migrated", "up_to_date", "failed", "skipped", "pending"]
+TENANT = ["id", "slug", "name", "alias", "server", "state", "head", "behind", "labels", "created_at"]
+
+
+class MigrateTenants:
+    def test_prints_one_json_object_on_stdout_and_progress_on_stderr(self, fleet: Fleet) -> None:
+        fleet.make("first")
+        done = fleet.manage("migrate_tenants", "--format", "json")
+        found = json.loads(done.stdout)
+        assert (list(found), list(found["tenants"])) == (OBJECT, COUNTS)
+        assert (found["state"], found["target"], found["tenants"]["up_to_date"]) == ("nothing_to_do", "latest", 1)
+        assert "1 tenants" in done.stderr
+
+    def test_succeeds_on_an_empty_fleet(self, fleet: Fleet) -> None:
+        found = fleet.migrate_json()
+        assert (found["exit"], found["state"], found["tenants"]["total"]) == (0, "nothing_to_do", 0)
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [
+            (["--tenant", "nobody"], "nobody"),
+            (["--exclude", "nobody"], "nobody"),
+            (["--server", "nowhere"], "nowhere"),
+            (["--label", "plan"], "KEY=VALUE"),
+            (["--workers", "0"], "whole number"),
+            (["--max-failures", "many"], "5%"),
+            (["--lock-timeout", "2"], "2s"),
+            (["--plan", "--sql"], "not allowed with"),
+            (["accounts"], "not a tenant app"),
+            (["notes", "0009"], "0001_initial"),
+            (["--nonsense"], "unrecognized"),
+        ],
+    )
+    def test_refuses_with_2_and_says_why(self, fleet: Fleet, arguments: list[str], says: str) -> None:
+        done = fleet.manage("migrate_tenants", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert says in done.stderr
+
+    def test_refuses_while_main_is_behind(self, fleet: Fleet) -> None:
+        from django.db import connection
+
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM django_migrations WHERE app = 'sessions' RETURNING app, name, applied")
+            row = cursor.fetchone()
+        try:
+            done = fleet.manage("migrate_tenants")
+            assert done.returncode == 2
+            assert "sessions.0001_initial" in done.stderr
+            assert "manage.py migrate" in done.stderr
+        finally:
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO django_migrations (app, name, applied) VALUES (%s, %s, %s)", row)
+
+    def test_is_not_refused_because_of_migrations_that_only_tenants_have(
+        self, fleet: Fleet, notes: NotesMigrations
+    ) -> None:
+        notes.add("0002_colour", ADD_COLOUR)
+        assert fleet.migrate_json()["exit"] == 0
+
+    def test_selects_by_label_server_and_exclusion(self, fleet: Fleet) -> None:
+        fleet.make("first", "second", "third")
+        Tenant.objects.filter(slug="second").update(labels={"plan": "pro"})
+        assert fleet.migrate_json("--label", "plan=pro")["tenants"]["total"] == 1
+        assert fleet.migrate_json("--exclude", "second", "--exclude", "third")["tenants"]["total"] == 1
+        assert fleet.migrate_json("--server", Server.objects.get().name)["tenants"]["total"] == 3
+
+    def test_skips_a_suspended_tenant(self, fleet: Fleet) -> None:
+        from tenants.lifecycle import suspend
+
+        (tenant,) = fleet.make("first")
+        suspend(tenant)
+        found = fleet.migrate_json()
+        assert (found["exit"], found["tenants"]["skipped"]) == (0, 1)
+
+
+class LookingAhead:
+    @pytest.fixture
+    def behind(self, fleet: Fleet, notes: NotesMigrations) -> Tenant:
+        (tenant, _) = fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+        return tenant
+
+    def test_check_exits_1_while_a_tenant_is_behind_and_0_after(self, fleet: Fleet, behind: Tenant) -> None:
+        before = fleet.migrate_json("--check")
+        assert (before["exit"], before["state"], before["tenants"]["pending"]) == (1, "planned", 2)
+        fleet.migrate_json()
+        after = fleet.migrate_json("--check")
+        assert (after["exit"], after["state"]) == (0, "nothing_to_do")
+
+    def test_plan_groups_tenants_and_exits_0(self, fleet: Fleet, behind: Tenant) -> None:
+        done = fleet.manage("migrate_tenants", "--plan")
+        assert done.returncode == 0
+        assert "2 tenants at notes.0001_initial" in done.stdout
+        assert "1 migration, 1 operation" in done.stdout
+        assert "Add field colour to note" in done.stdout
+
+    def test_sql_prints_what_would_run(self, fleet: Fleet, behind: Tenant) -> None:
+        done = fleet.manage("migrate_tenants", "--sql")
+        assert done.returncode == 0
+        assert 'ALTER TABLE "notes_note" ADD COLUMN "colour"' in done.stdout
+        assert "VALUES ('notes', '0002_colour', now())" in done.stdout
+
+    def test_sql_does_what_a_rollout_does(self, fleet: Fleet, behind: Tenant) -> None:
+        script = fleet.manage("migrate_tenants", "--sql", "--tenant", "first").stdout
+        as_owner(behind, script)
+        assert fleet.migrate_json("--check", "--tenant", "first")["state"] == "nothing_to_do"
+
+    def test_sql_goes_backwards_too(self, fleet: Fleet, behind: Tenant) -> None:
+        fleet.migrate_json()
+        done = fleet.manage("migrate_tenants", "notes", "0001", "--sql")
+        assert 'DROP COLUMN "colour"' in done.stdout
+        assert "DELETE FROM django_migrations WHERE app = 'notes' AND name = '0002_colour'" in done.stdout
+
+    @pytest.mark.parametrize("option", ["--plan", "--sql", "--check"])
+    def test_changes_nothing(self, fleet: Fleet, behind: Tenant, option: str) -> None:
+        fleet.manage("migrate_tenants", option)
+        assert as_owner(behind, "SELECT count(*) FROM django_migrations WHERE app = 'notes'") == [(1,)]
+        assert as_owner(behind, "SELECT count(*) FROM information_schema.columns WHERE column_name = 'colour'") == [
+            (0,)
+        ]
+
+
+class Tenants:
+    def test_list_has_the_keys_of_the_contract(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        (found,) = [
+            one
+            for one in json.loads(fleet.manage("tenants", "list", "--format", "json").stdout)
+            if one["slug"] == "first"
+        ]
+        assert list(found) == TENANT
+        assert found["id"] == str(tenant.id)
+        assert found["head"] == {"notes": "0001_initial", "tenant_data": "0001_initial"}
+        assert found["behind"] is False
+
+    def test_create_takes_owner_label_and_name(self, fleet: Fleet) -> None:
+        from accounts.models import User
+
+        User.objects.create_user(email="alice@example.com", password="x")
+        done = fleet.manage(
+            "tenants", "create", "first", "--name", "First", "--owner", "alice@example.com", "--label", "plan=pro"
+        )
+        assert done.returncode == 0, done.stderr
+        tenant = Tenant.objects.get(slug="first")
+        assert (tenant.name, tenant.labels) == ("First", {"plan": "pro"})
+        assert tenant.associations.get().user.email == "alice@example.com"
+
+    @pytest.mark.parametrize(
+        "arguments", [["create", "A B"], ["create", "x", "--owner", "nobody@example.com"], ["show", "nobody"], []]
+    )
+    def test_refuses_bad_arguments_with_2(self, fleet: Fleet, arguments: list[str]) -> None:
+        assert fleet.manage("tenants", *arguments).returncode == 2
+
+    def test_create_refuses_a_slug_that_is_taken(self, fleet: Fleet) -> None:
+        fleet.make("first")
+        done = fleet.manage("tenants", "create", "first")
+        assert done.returncode == 2
+        assert "Another tenant has this slug" in done.stderr
+
+    def test_show_tells_what_the_database_says(self, fleet: Fleet) -> None:
+        fleet.make("first")
+        found = json.loads(fleet.manage("tenants", "show", "first", "--format", "json").stdout)
+        assert found["database"]["head"] == {"notes": "0001_initial", "tenant_data": "0001_initial"}
+
+    def test_heads_counts_tenants_by_head(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first", "second", "third")
+        notes.add("0002_colour", ADD_COLOUR)
+        fleet.migrate_json("--tenant", "first")
+        found = json.loads(fleet.manage("tenants", "heads", "--format", "json").stdout)
+        assert [(group["count"], group["head"]["notes"], group["behind"]) for group in found] == [
+            (2, "0001_initial", True),
+            (1, "0002_colour", False),
+        ]
+
+    def test_history_shows_a_tenants_part(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        fleet.migrate_json()
+        found = json.loads(fleet.manage("tenants", "history", "first", "--format", "json").stdout)
+        assert found[0]["migrations"] == ["notes.0002_colour"]
+
+
+class TenantsRun:
+    def test_runs_a_command_inside_each(self, fleet: Fleet) -> None:
+        for tenant in fleet.make("first", "second"):
+            with use_tenant(tenant):
+                Document.objects.create(title=f"of {tenant.slug}", owner_id=tenant.id)
+        done = fleet.manage("tenants", "run", "first", "second", "--", "dumpdata", "tenant_data.document")
+        assert done.returncode == 0, done.stdout
+        assert done.stdout.index("== first") < done.stdout.index("of first") < done.stdout.index("== second")
+        assert "of second" in done.stdout
+
+    def test_passes_options_after_the_dashes_on(self, fleet: Fleet) -> None:
+        fleet.make("first")
+        done = fleet.manage("tenants", "run", "--all", "--", "dumpdata", "tenant_data", "--indent", "2")
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def test_exits_1_if_one_failed_and_goes_on(self, fleet: Fleet) -> None:
+        first, _ = fleet.make("first", "second")
+        as_owner(first, "DROP TABLE tenant_data_document")
+        done = fleet.manage("tenants", "run", "--all", "--", "dumpdata", "tenant_data.document")
+        assert done.returncode == 1
+        assert "failed in 1 of 2 tenants: first" in done.stdout
+
+    @pytest.mark.parametrize("arguments", [["--", "check"], ["first"], ["--all", "--", "nonsense"]])
+    def test_refuses_with_2_what_it_cannot_run(self, fleet: Fleet, arguments: list[str]) -> None:
+        fleet.make("first")
+        assert fleet.manage("tenants", "run", *arguments).returncode == 2
+
+    def test_works_through_call_command(self, fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+        fleet.make("first")
+        call_command("tenants", "run", "first", "--", "check")
+        assert "== first" in capsys.readouterr().out
+
+
+class DjangosCommandsOnOneTenant:
+    def test_dumpdata_and_loaddata(self, fleet: Fleet, tmp_path: object) -> None:
+        first, second = fleet.make("first", "second")
+        with use_tenant(first):
+            Document.objects.create(title="moved", owner_id=first.id)
+        path = f"{tmp_path}/dump.json"
+        assert fleet.manage("dumpdata", "tenant_data", f"--database={first.alias}", "-o", path).returncode == 0
+        assert fleet.manage("loaddata", path, f"--database={second.alias}").returncode == 0
+        with use_tenant(second):
+            assert Document.objects.get().title == "moved"
+
+    def test_dbshell_is_the_tenants_own_role(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        done = fleet.manage("dbshell", "--database", tenant.alias, "--", "-Atc", "SELECT current_user")
+        assert done.stdout.strip() == tenant.alias
+
+    def test_showmigrations(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        done = fleet.manage("showmigrations", "tenant_data", f"--database={tenant.alias}")
+        assert "[X] 0001_initial" in done.stdout
+
+    def test_through_call_command(self, fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
+        (tenant,) = fleet.make("first")
+        call_command("showmigrations", "tenant_data", f"--database={tenant.alias}")
+        assert "[X] 0001_initial" in capsys.readouterr().out
+
+    def test_refuse_an_alias_of_nobody(self, fleet: Fleet) -> None:
+        done = fleet.manage("showmigrations", f"--database=tenant_{'0' * 32}")
+        assert done.returncode == 2
+        assert "invalid choice" in done.stderr

@@ -1,0 +1,359 @@
+"""Making tenant databases: whole, alone, and after a kill at each step. Case numbers are those of the design's list."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg2
+import pytest
+from django.db import DatabaseError, connections
+
+from accounts.models import User
+from platform_site import embedded
+from platform_site.embedded.server import log_file
+from tenant_data.models import Document
+from tenants.context import use_tenant
+from tenants.databases import provision
+from tenants.errors import (
+    InvalidTenantError,
+    ProvisioningError,
+    TenantExistsError,
+    TenantUnavailableError,
+    TransitionError,
+)
+from tenants.lifecycle import create_tenant, resume, suspend
+from tenants.models import Installation, Server, Template, Tenant
+from tenants.rollout.templates import BUILD_LOCK
+from tests.support.fleet import Fleet, as_owner, as_superuser, on_server
+
+STEPS = [step.__name__ for step in provision.STEPS]
+
+
+def session(tenant: Tenant, **changes: str) -> psycopg2.extensions.connection:
+    """Connect as the tenant's own role."""
+    settings = connections.settings[tenant.alias]
+    address = {key: settings[key.upper()] for key in ("host", "port", "user", "password")}
+    return psycopg2.connect(**{"dbname": tenant.alias, **address, **changes})
+
+
+class ANewTenant:
+    def test_is_ready_when_it_was_made(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        assert tenant.state == Tenant.State.ACTIVE
+        assert tenant.head == {"notes": "0001_initial", "tenant_data": "0001_initial"}
+        with use_tenant(tenant):
+            assert Document.objects.count() == 0
+
+    def test_has_a_database_and_a_role_of_the_name_of_its_alias(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        assert tenant.alias == f"tenant_{tenant.id.hex}"
+        assert on_server("SELECT 1 FROM pg_database WHERE datname = %s", tenant.alias)
+        assert on_server("SELECT rolcanlogin, rolsuper FROM pg_roles WHERE rolname = %s", tenant.alias) == [
+            (True, False)
+        ]
+
+    def test_carries_its_id(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        assert as_owner(tenant, "SELECT value FROM silo.facts WHERE name = 'tenant'") == [(str(tenant.id),)]
+
+    def test_has_no_rows_but_those_of_its_migrations(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        tables = as_owner(tenant, "SELECT relname FROM pg_stat_user_tables WHERE schemaname = 'public'")
+        counts = {name: as_owner(tenant, f'SELECT count(*) FROM "{name}"')[0][0] for (name,) in tables}
+        assert {name for name, count in counts.items() if count} == {"django_migrations"}
+
+    def test_is_harmless_to_make_again(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        with use_tenant(tenant):
+            Document.objects.create(title="kept", owner_id=tenant.id)
+        tenant.create_database()
+        with use_tenant(tenant):
+            assert Document.objects.get().title == "kept"
+
+    def test_has_its_owner(self, fleet: Fleet) -> None:
+        alice = User.objects.create_user(email="alice@example.com", password="x")
+        tenant = create_tenant(slug="first", owner=alice)
+        assert [(one.user, one.role) for one in tenant.associations.all()] == [(alice, "owner")]
+
+
+class ASlug:
+    """Case 27: refused by validation; the names in PostgreSQL come from the id."""
+
+    @pytest.mark.parametrize(
+        "slug",
+        ['a"; DROP DATABASE silo; --', "a\0b", "x" * 70, "", "Acme", "a b", "-a", "a-", "a_b", "ä", "a\n", "../a"],
+    )
+    def test_that_is_none_is_refused(self, fleet: Fleet, slug: str) -> None:
+        databases_before = on_server("SELECT count(*) FROM pg_database")
+        with pytest.raises(InvalidTenantError):
+            create_tenant(slug=slug)
+        assert on_server("SELECT count(*) FROM pg_database") == databases_before
+
+    def test_that_is_none_is_refused_by_postgresql_too(self, fleet: Fleet) -> None:
+        server = Server.objects.get()
+        with pytest.raises(DatabaseError):
+            Tenant.objects.create(slug="Not A Slug", server=server)
+
+    def test_is_unique(self, fleet: Fleet) -> None:
+        fleet.make("first")
+        with pytest.raises(TenantExistsError):
+            create_tenant(slug="first")
+
+    def test_may_change_and_the_database_stays(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        Tenant.objects.filter(pk=tenant.pk).update(slug="renamed")
+        with use_tenant("renamed") as renamed:
+            assert renamed.alias == tenant.alias
+
+
+KILL_AFTER = """
+import os, signal
+import django
+django.setup()
+from tenants.databases import provision
+def dying(step):
+    def run(work):
+        step(work)
+        if step.__name__ == os.environ["KILL_AFTER"]:
+            os.kill(os.getpid(), signal.SIGKILL)
+    return run
+provision.STEPS = tuple(dying(step) for step in provision.STEPS)
+from tenants.lifecycle import create_tenant
+create_tenant(slug="first")
+"""
+
+KILL_WHILE_BUILDING = """
+import os, signal
+import django
+django.setup()
+from tenants.rollout import templates
+templates.bring = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+from tenants.lifecycle import create_tenant
+create_tenant(slug="first")
+"""
+
+
+class KilledWhileATenantIsMade:
+    """Case 22: the next try goes on; nothing is orphaned."""
+
+    @pytest.mark.parametrize("step", STEPS)
+    def test_the_next_try_goes_on_after(self, fleet: Fleet, step: str) -> None:
+        killed = fleet.start("-c", KILL_AFTER, KILL_AFTER=step)
+        killed.communicate(timeout=60)
+        assert killed.returncode == -signal.SIGKILL
+        assert Tenant.objects.get(slug="first").state == Tenant.State.PROVISIONING
+        done = fleet.manage("tenants", "create", "first")
+        assert (done.returncode, done.stderr) == (0, "")
+        tenant = Tenant.objects.get(slug="first")
+        assert tenant.state == Tenant.State.ACTIVE
+        with use_tenant(tenant):
+            assert Document.objects.count() == 0
+        assert as_owner(tenant, "SELECT value FROM silo.facts") == [(str(tenant.id),)]
+
+    def test_a_half_made_tenant_is_not_served(self, fleet: Fleet) -> None:
+        fleet.start("-c", KILL_AFTER, KILL_AFTER="make_database").communicate(timeout=60)
+        with pytest.raises(TenantUnavailableError):
+            use_tenant("first").__enter__()
+
+    def test_a_half_made_template_is_dropped_by_the_next_builder(self, fleet: Fleet) -> None:
+        base = Template.objects.get()
+        Template.objects.filter(pk=base.pk).update(head_key="another", state=Template.State.READY)
+        Installation.move_head("")
+        try:
+            fleet.start("-c", KILL_WHILE_BUILDING).communicate(timeout=60)
+            (half,) = Template.objects.filter(state=Template.State.BUILDING)
+            wait_until_unlocked(BUILD_LOCK)
+            (tenant,) = fleet.make("second")
+            assert not on_server("SELECT 1 FROM pg_database WHERE datname = %s", half.name)
+            assert not Template.objects.filter(state=Template.State.BUILDING).exists()
+            assert tenant.state == Tenant.State.ACTIVE
+        finally:
+            Template.objects.exclude(pk=base.pk).filter(head_key=base.head_key).update(head_key="of this test")
+            Template.objects.filter(pk=base.pk).update(head_key=base.head_key)
+
+
+def wait_until_unlocked(key: int) -> None:
+    """The killed client's session ends when its server process next looks; until then it holds the lock."""
+    from datetime import timedelta
+
+    from tenants.databases.sessions import poll
+
+    assert poll(
+        lambda: not on_server("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", key),
+        timedelta(seconds=30),
+    )
+
+
+class AFailedCreation:
+    def test_says_why_and_can_be_gone_on_with(self, fleet: Fleet) -> None:
+        server = Server.objects.create(name="far", host="127.0.0.1", port=1)
+        try:
+            with pytest.raises(ProvisioningError):
+                create_tenant(slug="first", server=server)
+            tenant = Tenant.objects.get(slug="first")
+            assert tenant.state == Tenant.State.PROVISIONING
+            assert "Connection refused" in tenant.failure
+            Tenant.objects.filter(pk=tenant.pk).update(server=Server.objects.get(name="main"))
+            tenant = Tenant.objects.select_related("server").get(slug="first")
+            tenant.create_database()
+            assert (tenant.state, tenant.failure) == (Tenant.State.ACTIVE, "")
+        finally:
+            Tenant.objects.filter(server=server).update(server=Server.objects.get(name="main"))
+            server.delete()
+
+
+class ManyMadeAtOnce:
+    def test_are_all_made(self, fleet: Fleet) -> None:
+        slugs = [f"tenant-{letter}" for letter in "abcdefgh"]
+
+        def make(slug: str) -> str:
+            try:
+                return create_tenant(slug=slug).state
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(make, slugs)) == [Tenant.State.ACTIVE] * 8
+
+    def test_with_one_slug_leave_one_tenant(self, fleet: Fleet) -> None:
+        def make(_: int) -> str:
+            try:
+                return create_tenant(slug="first").slug
+            except TenantExistsError:
+                return "refused"
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(4) as pool:
+            assert sorted(pool.map(make, range(4))) == ["first", "refused", "refused", "refused"]
+        assert Tenant.objects.get(slug="first").state == Tenant.State.ACTIVE
+
+
+class TheRunTimeRole:
+    def test_reaches_its_own_database(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        with session(tenant) as mine, mine.cursor() as cursor:
+            cursor.execute("SELECT current_user, current_database()")
+            assert cursor.fetchone() == (tenant.alias, tenant.alias)
+        mine.close()
+
+    @pytest.mark.parametrize("database", ["postgres", "template1", "the main database", "the template", "another"])
+    def test_reaches_no_other(self, fleet: Fleet, database: str) -> None:
+        mine, other = fleet.make("first", "second")
+        name = {
+            "the main database": connections["default"].settings_dict["NAME"],
+            "the template": Template.objects.get().name,
+            "another": other.alias,
+        }.get(database, database)
+        with pytest.raises(psycopg2.OperationalError):
+            session(mine, dbname=name)
+
+    def test_is_kept_out_by_rights_and_not_by_pg_hba_alone(self, fleet: Fleet) -> None:
+        mine, other = fleet.make("first", "second")
+        rights = on_server(
+            "SELECT has_database_privilege(%s, datname, 'CONNECT'), datname FROM pg_database WHERE datname = ANY(%s)",
+            mine.alias,
+            [mine.alias, other.alias, "postgres", "template1", "silo", Template.objects.get().name],
+        )
+        assert [name for may, name in rights if may] == [mine.alias]
+
+    def test_must_know_its_password(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        with pytest.raises(psycopg2.OperationalError):
+            session(tenant, password="guessed")
+
+    @pytest.mark.parametrize(
+        "statement",
+        [
+            "CREATE TABLE t (a int)",
+            "CREATE SCHEMA s",
+            "ALTER TABLE notes_note ADD a int",
+            "DROP TABLE notes_note",
+            "TRUNCATE notes_note",
+            "CREATE INDEX ON notes_note (text)",
+            "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+            "CREATE EXTENSION hstore",
+            "INSERT INTO django_migrations (app, name, applied) VALUES ('a', 'b', now())",
+            "DELETE FROM django_migrations",
+            "UPDATE silo.facts SET value = 'another'",
+            "CREATE ROLE r",
+            "CREATE DATABASE d",
+            "GRANT ALL ON notes_note TO PUBLIC",
+            "SET ROLE silo",
+        ],
+    )
+    def test_has_no_ddl(self, fleet: Fleet, statement: str) -> None:
+        (tenant,) = fleet.make("first")
+        mine = session(tenant)
+        mine.autocommit = True
+        with mine.cursor() as cursor:
+            try:
+                cursor.execute(statement)
+            except psycopg2.errors.InsufficientPrivilege:
+                refused = True
+            else:
+                refused = "no privileges were granted" in "".join(mine.notices)
+        mine.close()
+        assert refused
+
+    def test_works_on_tables_of_later_migrations(self, fleet: Fleet, notes: object) -> None:
+        from tenants.rollout.plan import latest
+        from tenants.rollout.runner import Request, run_rollout
+
+        (tenant,) = fleet.make("first")
+        notes.add(  # type: ignore[attr-defined]
+            "0002_tag", 'migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True))])'
+        )
+        run_rollout(Request(latest()))
+        mine = session(tenant)
+        with mine.cursor() as cursor:
+            cursor.execute("INSERT INTO notes_tag DEFAULT VALUES RETURNING id")
+            assert cursor.fetchone() == (1,)
+        mine.close()
+
+    def test_is_limited_in_its_sessions(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        assert on_server("SELECT rolconnlimit FROM pg_roles WHERE rolname = %s", tenant.alias) == [(50,)]
+
+    def test_has_its_password_in_no_statement(self, fleet: Fleet) -> None:
+        as_superuser("postgres", "ALTER ROLE silo SET log_statement = 'all'")
+        try:
+            (tenant,) = fleet.make("first")
+        finally:
+            as_superuser("postgres", "ALTER ROLE silo RESET log_statement")
+        log = log_file(embedded.data_dir_of_tests()).read_text(errors="replace")
+        assert f'CREATE ROLE "{tenant.alias}"' in log
+        assert connections.settings[tenant.alias]["PASSWORD"] not in log
+
+
+class ASuspendedTenant:
+    """Case 29."""
+
+    def test_loses_the_sessions_it_has(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        mine = session(tenant)
+        suspend(tenant)
+        with pytest.raises(psycopg2.OperationalError), mine.cursor() as cursor:
+            cursor.execute("SELECT 1")
+
+    def test_can_not_be_connected_to(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        suspend(tenant)
+        with pytest.raises(psycopg2.OperationalError, match="not currently accepting connections"):
+            session(tenant)
+        with pytest.raises(TenantUnavailableError):
+            use_tenant("first").__enter__()
+
+    def test_is_served_again_after_it_is_resumed(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        suspend(tenant)
+        resume(tenant)
+        with use_tenant("first"):
+            assert Document.objects.count() == 0
+
+    def test_cannot_be_suspended_twice(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        suspend(tenant)
+        with pytest.raises(TransitionError):
+            suspend(tenant)

@@ -1,0 +1,518 @@
+"""Rollouts over real tenants: right, and right again after faults. Case numbers are those of the design's list."""
+
+from __future__ import annotations
+
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from platform_site import embedded
+from tenants.context import use_tenant
+from tenants.databases import bookkeeping
+from tenants.databases.sessions import owner_session
+from tenants.models import Rollout, Tenant
+from tenants.models.rollout import AttemptState
+from tenants.rollout.plan import resolve
+from tenants.rollout.runner import Report, Request, run_rollout
+from tenants.rollout.selection import Selection
+from tenants.rollout.worker import WorkOptions
+from tests.apps.notes.models import Note
+from tests.support.faults import fault_at_ddl
+from tests.support.fleet import Fleet, as_owner
+from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
+
+
+def schema_of(tenant_or_name: Tenant | str) -> str:
+    name = tenant_or_name if isinstance(tenant_or_name, str) else tenant_or_name.alias
+    settings = connections["default"].settings_dict
+    command = ["pg_dump", "--schema-only", "--no-owner", "--no-privileges", "--restrict-key=x", "--exclude-schema=silo"]
+    return subprocess.run(
+        [str(embedded.programs() / command[0]), *command[1:], "-h", settings["HOST"], "-U", "postgres", "-d", name],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def columns_of(tenant: Tenant, table: str = "notes_note") -> set[str]:
+    found = as_owner(tenant, "SELECT column_name FROM information_schema.columns WHERE table_name = %s", table)
+    return {name for (name,) in found}
+
+
+def applied_to(tenant: Tenant, app: str = "notes") -> list[str]:
+    with owner_session(tenant) as connection:
+        return [name for label, name in bookkeeping.read(connection).applied if label == app]
+
+
+def roll_out(app: str | None = None, migration: str | None = None, **request: Any) -> Report:
+    return run_rollout(Request(resolve(app, migration), **request))
+
+
+COUNT_RUNS = """
+def forwards(apps, schema_editor):
+    Note = apps.get_model("notes", "Note")
+    Note.objects.create(text="made by a migration")
+
+def backwards(apps, schema_editor):
+    apps.get_model("notes", "Note").objects.all().delete()
+"""
+DATA = "migrations.RunPython(forwards, backwards)"
+
+
+class ARollout:
+    def test_brings_every_tenant_to_the_last_migration(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        acme, globex = fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+        report = roll_out()
+        assert (report.state, report.counts[AttemptState.MIGRATED]) == ("succeeded", 2)
+        assert all("colour" in columns_of(tenant) for tenant in (acme, globex))
+
+    def test_has_nothing_to_do_the_second_time(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out()
+        report = roll_out()
+        assert (report.state, report.counts[AttemptState.UP_TO_DATE]) == ("nothing_to_do", 1)
+
+    def test_writes_nothing_to_a_tenant_that_is_up_to_date(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        written = "SELECT pg_current_xact_id()::text::bigint"
+        before = as_owner(acme, written)[0][0]
+        roll_out()
+        # Transaction ids count over the whole server, so other databases' are looked at as well: none wrote to acme's.
+        changed = as_owner(acme, "SELECT count(*) FROM django_migrations WHERE xmin::text::bigint > %s", before)
+        assert changed == [(0,)]
+
+    def test_goes_back_and_forth(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        start = schema_of(acme)
+        notes.add("0002_colour", ADD_COLOUR)
+        notes.add("0003_rank", ADD_INDEXED)
+        roll_out()
+        there = schema_of(acme)
+        roll_out("notes", "0001")
+        assert schema_of(acme) == start
+        roll_out("notes", "0003")
+        assert applied_to(acme) == ["0001_initial", "0002_colour", "0003_rank"]
+        assert columns_of(acme) == {"id", "text", "colour", "rank"}
+        assert "notes_note_rank" in there
+
+    def test_takes_all_of_an_app_back(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        roll_out("notes", "zero")
+        assert applied_to(acme) == []
+        assert columns_of(acme) == set()
+
+    def test_records_but_does_not_run_what_is_faked(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out(work=WorkOptions(fake=True))
+        assert applied_to(acme) == ["0001_initial", "0002_colour"]
+        assert "colour" not in columns_of(acme)
+
+    def test_brings_only_the_selected_tenants(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        acme, globex = fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out(selection=Selection(slugs=("first",)))
+        assert "colour" in columns_of(acme)
+        assert "colour" not in columns_of(globex)
+
+    def test_runs_python_with_the_tenant_current(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_data", DATA, before=COUNT_RUNS)
+        roll_out()
+        with use_tenant(acme):
+            assert [note.text for note in Note.objects.all()] == ["made by a migration"]
+
+    def test_gives_run_python_the_models_of_its_own_time(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        uses_colour = """
+            def forwards(apps, schema_editor):
+                apps.get_model("notes", "Note").objects.create(text="x", colour="blue")
+        """
+        notes.add("0002_colour", ADD_COLOUR)
+        notes.add("0003_data", "migrations.RunPython(forwards)", before=uses_colour)
+        notes.add("0004_bare", 'migrations.RemoveField("note", "colour")')
+        roll_out()
+        assert columns_of(acme) == {"id", "text"}
+        assert as_owner(acme, "SELECT text FROM notes_note") == [("x",)]
+
+    def test_writes_down_what_became_of_each(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        report = roll_out()
+        attempt = Rollout.objects.get(pk=str(report.rollout)).attempts.get()
+        assert (attempt.tenant, attempt.state, attempt.applied) == (acme, "migrated", ["notes.0002_colour"])
+        acme.refresh_from_db()
+        assert acme.head["notes"] == "0002_colour"
+
+
+OPERATIONS = {
+    "a field": [ADD_COLOUR],
+    "an index": [ADD_INDEXED],
+    "a table with a key": [
+        """migrations.CreateModel("Tag", [("id", models.BigAutoField(primary_key=True)),
+           ("note", models.ForeignKey("notes.note", models.CASCADE)),
+           ("others", models.ManyToManyField("notes.note", related_name="+"))])"""
+    ],
+    "a constraint": [
+        'migrations.AddConstraint("note", models.UniqueConstraint(fields=["text"], name="text_once"))',
+        'migrations.AddConstraint("note", models.CheckConstraint(condition=~models.Q(text=""), name="some_text"))',
+    ],
+    "a renamed table and field": [
+        'migrations.RenameModel("note", "Memo")',
+        'migrations.RenameField("memo", "text", "words")',
+    ],
+    "an altered field": ['migrations.AlterField("note", "text", models.TextField(unique=True))'],
+    "sql": ['migrations.RunSQL("CREATE TABLE a (b int); CREATE INDEX c ON a (b)", "DROP TABLE a")'],
+    "state and database apart": [
+        f"""migrations.SeparateDatabaseAndState(
+               [migrations.RunSQL("ALTER TABLE notes_note ADD colour varchar(20)")], [{ADD_COLOUR}])"""
+    ],
+}
+
+
+class TheSchema:
+    @pytest.mark.parametrize("operations", OPERATIONS.values(), ids=OPERATIONS)
+    def test_is_what_django_makes_to_the_byte(
+        self, fleet: Fleet, notes: NotesMigrations, operations: list[str]
+    ) -> None:
+        (acme,) = fleet.make("first")
+        (djangos,) = fleet.make("second")
+        notes.add("0002_next", *operations)
+        roll_out(selection=Selection(slugs=("first",)))
+        migrate_as_django_does(djangos)
+        assert schema_of(acme) == schema_of(djangos)
+        assert applied_to(acme) == applied_to(djangos)
+
+    def test_is_the_same_for_a_new_tenant(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (old,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out()
+        (new,) = fleet.make("second")
+        assert schema_of(new) == schema_of(old)
+        assert applied_to(new) == applied_to(old)
+
+    def test_is_made_by_a_squashed_migration_too(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out()
+        replaced = 'replaces = [("notes", "0001_initial"), ("notes", "0002_colour")]'
+        create = """migrations.CreateModel("Note", [("id", models.BigAutoField(auto_created=True, primary_key=True,
+            serialize=False, verbose_name="ID")), ("text", models.CharField(max_length=100)),
+            ("colour", models.CharField(default="red", max_length=20))], options={"ordering": ("id",)})"""
+        notes.squash("0001_squashed_0002", create, attributes=replaced)
+        assert roll_out().state in {"succeeded", "nothing_to_do"}
+        assert applied_to(acme) == ["0001_initial", "0002_colour", "0001_squashed_0002"]
+        assert roll_out().state == "nothing_to_do"
+
+
+def migrate_as_django_does(tenant: Tenant) -> None:
+    """Django's own executor, as the owner, to the last migration of the tenant apps."""
+    from django.db.migrations.executor import MigrationExecutor
+
+    with owner_session(tenant) as connection:
+        executor = MigrationExecutor(connection)
+        executor.migrate([node for node in executor.loader.graph.leaf_nodes() if node[0] in {"tenant_data", "notes"}])
+
+
+class KilledBeforeTheRecordIsCommitted:
+    """Case 1: DDL, deferred SQL and record are one transaction."""
+
+    KILL = """
+import os, signal, sys
+import django
+django.setup()
+from tenants.rollout import worker
+record = worker._record
+def record_and_die(connection, prepared):
+    record(connection, prepared)
+    if connection.alias.startswith("tenant_"):
+        os.kill(os.getpid(), signal.SIGKILL)
+worker._record = record_and_die
+from django.core.management import call_command
+call_command("migrate_tenants")
+"""
+
+    def test_the_rerun_applies_it_once(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        before = schema_of(acme)
+        notes.add("0002_rank", ADD_INDEXED)
+        killed = fleet.start("-c", self.KILL)
+        killed.communicate(timeout=60)
+        assert killed.returncode == -9
+        assert (schema_of(acme), applied_to(acme)) == (before, ["0001_initial"])
+        report = fleet.migrate_json()
+        assert (report["exit"], report["tenants"]["migrated"]) == (0, 1)
+        assert applied_to(acme) == ["0001_initial", "0002_rank"]
+
+    def test_the_dead_rollout_is_marked_interrupted(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        notes.add("0002_rank", ADD_INDEXED)
+        fleet.start("-c", self.KILL).communicate(timeout=60)
+        assert Rollout.objects.get().state == Rollout.State.RUNNING
+        fleet.migrate_json()
+        assert sorted(Rollout.objects.values_list("state", flat=True)) == ["interrupted", "succeeded"]
+
+
+class KilledBeforePostMigrate:
+    """Case 3: up to date also means that post_migrate has run."""
+
+    KILL = KilledBeforeTheRecordIsCommitted.KILL.replace(
+        "record = worker._record",
+        "worker.signals.send_post_migrate = lambda alias, program, **_: "
+        "alias.startswith('tenant_') and os.kill(os.getpid(), signal.SIGKILL)\nrecord = worker._record",
+    ).replace('if connection.alias.startswith("tenant_")', "if False")
+
+    def test_the_rerun_sends_it(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        fleet.start("-c", self.KILL).communicate(timeout=60)
+        assert applied_to(acme) == ["0001_initial", "0002_colour"]
+        with owner_session(acme) as connection:
+            assert bookkeeping.read(connection).post_migrate_due
+        assert fleet.migrate_json()["tenants"]["migrated"] == 1
+        with owner_session(acme) as connection:
+            assert not bookkeeping.read(connection).post_migrate_due
+
+
+class ASessionEndedInTheMiddle:
+    """Case 12: psycopg2 has no SQLSTATE then; the connection tells."""
+
+    def test_is_tried_again_and_applied_once(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_rank", ADD_INDEXED, DATA, before=COUNT_RUNS)
+        with fault_at_ddl(acme, 2):
+            report = roll_out()
+        assert report.state == "succeeded", report.failures
+        assert Rollout.objects.get().attempts.get().attempts == 2
+        assert as_owner(acme, "SELECT count(*) FROM notes_note") == [(1,)]
+
+
+class TwoRolloutsAtOnce:
+    """Case 6: the second is refused, and names the first."""
+
+    def test_leave_one_that_runs_and_one_that_is_refused(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        slow = "import time\ndef forwards(apps, schema_editor):\n    time.sleep(0.6)"
+        notes.add("0002_slow", "migrations.RunPython(forwards)", before=slow)
+        with ThreadPoolExecutor(2) as pool:
+            both = list(pool.map(lambda _: fleet.manage("migrate_tenants"), range(2)))
+        refused, ran = sorted(both, key=lambda done: -done.returncode)
+        assert (ran.returncode, refused.returncode) == (0, 2)
+        assert str(Rollout.objects.get().id) in refused.stderr
+        assert applied_to(acme) == ["0001_initial", "0002_slow"]
+
+
+class RunPythonThatRaisesOnOneTenant:
+    """Case 14: only that tenant fails, rolled back, with its traceback; the rerun touches only it."""
+
+    RAISES = """
+        def forwards(apps, schema_editor):
+            if apps.get_model("notes", "Note").objects.filter(text="bad").exists():
+                raise ValueError("a note is bad")
+    """
+
+    @pytest.fixture
+    def failed(self, fleet: Fleet, notes: NotesMigrations) -> tuple[list[Tenant], Report]:
+        tenants = fleet.make("first", "second", "third")
+        as_owner(tenants[1], "INSERT INTO notes_note (text) VALUES ('bad')")
+        notes.add("0002_picky", ADD_COLOUR, "migrations.RunPython(forwards)", before=self.RAISES)
+        return tenants, roll_out(on_error="continue")
+
+    def test_fails_there_and_goes_on_elsewhere(self, failed: tuple[list[Tenant], Report]) -> None:
+        (first, second, third), report = failed
+        assert report.state == "failed"
+        (failure,) = report.failures
+        assert (failure.tenant, failure.failure.error) == ("second", "ValueError")
+        assert failure.failure.migration == "notes.0002_picky"
+        assert "a note is bad" in failure.failure.traceback
+        assert "colour" not in columns_of(second)
+        assert all("colour" in columns_of(tenant) for tenant in (first, third))
+
+    def test_the_rerun_of_the_failed_touches_only_it(self, failed: tuple[list[Tenant], Report]) -> None:
+        (_, second, _), _ = failed
+        as_owner(second, "DELETE FROM notes_note")
+        report = roll_out(selection=Selection(only_failed=True))
+        assert (report.total, report.counts[AttemptState.MIGRATED]) == (1, 1)
+
+    def test_stops_at_the_first_failure_where_it_is_told_nothing_else(
+        self, fleet: Fleet, notes: NotesMigrations
+    ) -> None:
+        tenants = fleet.make("first", "second", "third")
+        for tenant in tenants:
+            as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('bad')")
+        notes.add("0002_picky", "migrations.RunPython(forwards)", before=self.RAISES)
+        report = roll_out(workers=1)
+        assert (len(report.failures), report.pending) == (1, 2)
+
+
+class AMigrationThatFailsOnTheTemplate:
+    def test_touches_no_tenant(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_broken", 'migrations.RunSQL("SELECT 1/0")')
+        report = fleet.migrate_json()
+        assert (report["exit"], report["state"]) == (1, "failed")
+        (failure,) = report["failures"]
+        assert failure == {
+            "tenant": None,
+            "migration": "notes.0002_broken",
+            "sqlstate": "22012",
+            "error": "DataError",
+            "message": "division by zero",
+            "attempts": 1,
+        }
+        assert report["tenants"]["pending"] == 1
+        assert applied_to(acme) == ["0001_initial"]
+
+
+class ATenantThatIsNotWhatItShouldBe:
+    """Case 18: named with the difference; never faked away."""
+
+    def test_with_migrations_that_the_code_does_not_know_is_named(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        as_owner(acme, "INSERT INTO django_migrations (app, name, applied) VALUES ('notes', '0009_future', now())")
+        report = roll_out()
+        (failure,) = report.failures
+        assert failure.failure.error == "UnknownMigrationsError"
+        assert "notes.0009_future" in failure.failure.message
+
+    def test_whose_schema_drifted_fails_with_the_difference(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        as_owner(acme, "ALTER TABLE notes_note ADD colour text")
+        notes.add("0002_colour", ADD_COLOUR)
+        report = roll_out()
+        (failure,) = report.failures
+        assert failure.failure.sqlstate == "42701"
+        assert "+ column public.notes_note.colour: text" in failure.failure.message
+
+    def test_is_found_by_the_drift_command(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        acme, _ = fleet.make("first", "second")
+        as_owner(acme, "DROP INDEX document_newest_first")
+        done = fleet.manage("tenants", "drift")
+        assert done.returncode == 1
+        assert "first: differs" in done.stdout
+        assert "- index CREATE INDEX document_newest_first" in done.stdout
+        assert "1 of 2 tenants drifted" in done.stdout
+
+    def test_whose_history_has_a_gap_is_named(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out()
+        as_owner(acme, "DELETE FROM django_migrations WHERE app = 'notes' AND name = '0001_initial'")
+        assert roll_out().failures[0].failure.error == "InconsistentHistoryError"
+
+    def test_whose_database_has_gone_is_a_failure_and_not_made_again(self, fleet: Fleet) -> None:
+        from tests.support.fleet import on_server
+
+        (acme,) = fleet.make("first")
+        on_server(f'DROP DATABASE "{acme.alias}"')
+        report = roll_out()
+        assert report.failures[0].failure.error == "DatabaseMissingError"
+        assert on_server("SELECT 1 FROM pg_database WHERE datname = %s", acme.alias) == []
+        assert Tenant.objects.filter(slug="first").exists()
+
+    def test_whose_database_is_another_tenants_is_refused(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        acme, globex = fleet.make("first", "second")
+        as_owner(acme, "UPDATE silo.facts SET value = %s WHERE name = 'tenant'", str(globex.id))
+        notes.add("0002_colour", ADD_COLOUR)
+        report = roll_out(on_error="continue")
+        assert [failed.failure.error for failed in report.failures] == ["WrongTenantError"]
+        assert "colour" not in columns_of(acme)
+
+
+class ATenantMadeMeanwhile:
+    """Case 17, and while the fleet stands elsewhere."""
+
+    def test_is_made_where_the_fleet_stands_after_going_back(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out()
+        roll_out("notes", "0001")
+        (late,) = fleet.make("second")
+        assert applied_to(late) == ["0001_initial"]
+        assert "colour" not in columns_of(late)
+
+    def test_is_not_moved_by_a_rollout_to_some(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out(selection=Selection(slugs=("first",)))
+        (late,) = fleet.make("second")
+        assert applied_to(late) == ["0001_initial"]
+
+    def test_is_brought_along_before_the_rollout_ends(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        made: list[Tenant] = []
+
+        class SignUpMeanwhile:
+            def begun(self, *_: object) -> None: ...
+
+            def done(self, tenant: Tenant | None, outcome: object) -> None:
+                if tenant is not None and not made:
+                    made.extend(fleet.make("late"))
+
+        report = run_rollout(Request(resolve(None, None)), watcher=SignUpMeanwhile())
+        assert (report.total, report.counts[AttemptState.MIGRATED]) == (2, 2)
+        assert applied_to(made[0]) == ["0001_initial", "0002_colour"]
+
+
+class Interrupted:
+    """Case 24."""
+
+    def test_by_sigterm_finishes_what_is_in_hand_and_exits_143(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        import signal
+
+        tenants = fleet.make("first", "second", "third")
+        slow = """
+            import time
+            def forwards(apps, schema_editor):
+                if schema_editor.connection.alias.startswith("tenant_"):
+                    time.sleep(0.7)
+        """
+        notes.add("0002_slow", ADD_COLOUR, "migrations.RunPython(forwards)", before=slow)
+        process = fleet.start("manage.py", "migrate_tenants", "--workers", "1", "--format", "json")
+        wait_until_someone_migrates(tenants)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 143, err
+        assert '"state": "interrupted"' in out
+        assert [len(applied_to(tenant)) for tenant in tenants] == [2, 1, 1]
+        assert Rollout.objects.get().state == Rollout.State.INTERRUPTED
+        assert fleet.migrate_json()["tenants"]["migrated"] == 2
+
+
+def wait_until_someone_migrates(tenants: list[Tenant]) -> None:
+    import time
+
+    from tests.support.fleet import on_server
+
+    names = [tenant.alias for tenant in tenants]
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if on_server(
+            "SELECT 1 FROM pg_stat_activity WHERE datname = ANY(%s) AND application_name LIKE 'silo rollout%%' "
+            "AND state = 'idle in transaction'",
+            names,
+        ):
+            return
+        time.sleep(0.02)
+    raise AssertionError("no tenant was ever being migrated")
+
+
+class DjangosOwnMigrate:
+    def test_on_a_tenant_runs_as_the_owner_and_records_what_a_rollout_would(
+        self, fleet: Fleet, notes: NotesMigrations
+    ) -> None:
+        acme, globex = fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+        call_command("migrate", f"--database={acme.alias}", verbosity=0)
+        call_command("migrate", database=globex.alias, verbosity=0)
+        assert "colour" in columns_of(acme)
+        assert applied_to(acme) == applied_to(globex) == ["0001_initial", "0002_colour"]
+        with owner_session(acme) as connection:
+            assert {app for app, _ in bookkeeping.read(connection).applied} == {"notes", "tenant_data"}

@@ -1,0 +1,24 @@
+"""The project's settings, on a PostgreSQL of the tests' own, with one more tenant app.
+
+Child processes of a test are told by the environment which main database the test has, and which migrations.
+"""
+
+import os
+
+from platform_site import embedded
+from platform_site.settings import *  # noqa: F403
+from platform_site.settings import DATABASES, INSTALLED_APPS, TENANT_APPS
+
+SILO_DATA_DIR = embedded.data_dir_of_tests()
+DATABASES["default"] = embedded.settings_for(SILO_DATA_DIR, durable=False)
+if "SILO_TEST_DATABASE" in os.environ:
+    DATABASES["default"]["NAME"] = os.environ["SILO_TEST_DATABASE"]
+
+TENANT_APPS = [*TENANT_APPS, "tests.apps.notes"]
+INSTALLED_APPS = [*INSTALLED_APPS, "tests.apps.notes"]
+MIGRATION_MODULES = {"notes": os.environ.get("SILO_TEST_MIGRATIONS", "tests.apps.notes.migrations")}
+
+TENANT_FILES_ROOT = SILO_DATA_DIR / "files"
+EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+# Argon2 is slow on purpose; what is stored for the users of tests protects nobody.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -1,0 +1,115 @@
+"""Real tenants for a test, on the tests' own PostgreSQL, and the processes that work on them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from django.db import connections
+
+from tenants.databases import clone, roles
+from tenants.databases.sessions import maintenance, owner_session
+from tenants.lifecycle import create_tenant
+from tenants.models import Installation, Rollout, Server, Template, Tenant
+from tenants.routing.connections import address_of
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Fleet:
+    """The tenants of one test. What it made is gone at the end, and the fleet's head is where it was."""
+
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def make(self, *slugs: str) -> list[Tenant]:
+        return [create_tenant(slug=slug) for slug in slugs]
+
+    def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run a management command in a process of its own, to its end."""
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            cwd=PROJECT,
+            env=self._environment(environment),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
+        """Start ``python COMMAND`` and go on; the caller waits for it, or kills it."""
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=PROJECT,
+            env=self._environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def migrate_json(self, *arguments: str, **environment: str) -> dict:
+        """What ``migrate_tenants --format json`` prints, with its exit code as ``exit``."""
+        done = self.manage("migrate_tenants", "--format", "json", *arguments, **environment)
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout) | {"exit": done.returncode}
+
+    def _environment(self, more: dict[str, str]) -> dict[str, str]:
+        return {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "SILO_TEST_DATABASE": connections["default"].settings_dict["NAME"],
+            **self.environment,
+            **more,
+        }
+
+
+def as_owner(tenant: Tenant, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Run a statement in a tenant's database as its owner."""
+    with owner_session(tenant) as connection, connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def on_server(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Run a statement on the server, outside any tenant."""
+    with maintenance(Server.objects.get()) as cursor:
+        cursor.execute(statement, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def as_superuser(database: str, statements: str) -> None:
+    """Run statements as ``postgres``, the embedded server's superuser, who may connect over its private socket."""
+    host, port = address_of(Server.objects.get())
+    session = psycopg2.connect(host=host, port=port, user="postgres", dbname=database)
+    try:
+        session.autocommit = True
+        with session.cursor() as cursor:
+            cursor.execute(statements)
+    finally:
+        session.close()
+
+
+def drop_tenant(tenant: Tenant) -> None:
+    with maintenance(tenant.server) as cursor:
+        clone.drop(cursor, tenant.alias)
+        roles.drop_role(cursor, tenant.alias)
+    tenant.delete()
+
+
+def clean_up(kept: set[Tenant], templates: set[Template], head_key: str) -> None:
+    """Bring main and the server back to the base: what a test made goes."""
+    Rollout.objects.all().delete()
+    for tenant in Tenant.objects.exclude(pk__in=[tenant.pk for tenant in kept]):
+        drop_tenant(tenant)
+    for template in Template.objects.exclude(pk__in=[template.pk for template in templates]):
+        with maintenance(template.server) as cursor:
+            clone.drop(cursor, template.name)
+        template.delete()
+    Installation.move_head(head_key)
