@@ -1,0 +1,1 @@
+"""Registering, logging in and out, and oneself, over HTTP."""
