@@ -60,6 +60,14 @@ class TenantExistsError(TenantError):
     """Another tenant has this slug."""
 
 
+class LastOwnerError(TenantError):
+    """The last owner of a tenant cannot leave or become something else; make somebody else an owner first."""
+
+
+class AlreadyMemberError(TenantError):
+    """This user is a member of the tenant already."""
+
+
 class ProvisioningError(TenantError):
     """The tenant's database could not be made; `manage.py tenants create SLUG` goes on from where it stopped."""
 

@@ -1,0 +1,17 @@
+"""The tenants API's paths, below ``/api/v1/``."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from tenants.api import fleet, views
+
+urlpatterns = [
+    path("tenants/", views.TenantsView.as_view(), name="tenants"),
+    path("tenants/<str:slug>/", views.TenantView.as_view(), name="tenant"),
+    path("tenants/<str:slug>/members/", views.MembersView.as_view(), name="members"),
+    path("tenants/<str:slug>/members/<uuid:user_id>/", views.MemberView.as_view(), name="member"),
+    path("fleet/rollouts/", fleet.RolloutsView.as_view(), name="rollouts"),
+    path("fleet/heads/", fleet.HeadsView.as_view(), name="heads"),
+    path("fleet/servers/", fleet.ServersView.as_view(), name="servers"),
+]

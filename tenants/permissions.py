@@ -1,0 +1,96 @@
+"""Who may do what in a tenant. To whoever does not belong to it, a tenant does not exist.
+
+==========================================  =================================
+who asks                                    answer
+==========================================  =================================
+nobody (no token)                           401, whatever the slug
+somebody; no such tenant, or not theirs     404, so that slugs tell nothing
+a member; the tenant is not active          503 and when to come back
+a member; the tenant is behind the code     503, where ``TENANT_BEHIND_POLICY`` is ``refuse``
+a member whose role does not allow it       403
+==========================================  =================================
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.http import Http404
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+
+from tenants.context import use_main
+from tenants.errors import TenantBehindError
+from tenants.models import Role, Tenant, UserTenantAssociation
+from tenants.rollout.heads import is_behind
+
+if TYPE_CHECKING:
+    from rest_framework.request import Request
+    from rest_framework.views import APIView
+
+
+class Deed(StrEnum):
+    READ = "read"
+    WRITE = "write files and documents"
+    MANAGE_MEMBERS = "manage members"
+    MANAGE_OWNERS = "make somebody an owner, or an owner something else"
+    MANAGE_TENANT = "rename or delete the tenant"
+
+
+ALLOWED: dict[Deed, frozenset[Role]] = {
+    Deed.READ: frozenset({Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER}),
+    Deed.WRITE: frozenset({Role.OWNER, Role.ADMIN, Role.MEMBER}),
+    Deed.MANAGE_MEMBERS: frozenset({Role.OWNER, Role.ADMIN}),
+    Deed.MANAGE_OWNERS: frozenset({Role.OWNER}),
+    Deed.MANAGE_TENANT: frozenset({Role.OWNER}),
+}
+"""Which roles may do what. What is not here is allowed to nobody."""
+
+
+def may(role: str, deed: Deed) -> bool:
+    return role in ALLOWED[deed]
+
+
+class IsTenantMember(BasePermission):
+    """Lets in members of the request's tenant, as far as their role goes.
+
+    Reading needs ``Deed.READ``, every other method the view's ``changing_is`` (``Deed.WRITE`` where it says nothing).
+    """
+
+    message = "Your role in this tenant does not allow this."
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        if not request.user.is_authenticated:
+            return False
+        membership = _membership(request, view)
+        _require_servable(membership.tenant)
+        request.membership = membership  # type: ignore[attr-defined]
+        changing: Deed = getattr(view, "changing_is", Deed.WRITE)
+        return may(membership.role, Deed.READ if request.method in SAFE_METHODS else changing)
+
+
+def membership_of(request: Request) -> UserTenantAssociation:
+    """The place of the one who asks in the request's tenant. Only behind ``IsTenantMember``."""
+    membership: UserTenantAssociation = request.membership  # type: ignore[attr-defined]
+    return membership
+
+
+def _membership(request: Request, view: APIView) -> UserTenantAssociation:
+    """Raises ``Http404``, the same for a tenant that does not exist and one that is somebody else's."""
+    tenant: Tenant | None = getattr(request, "tenant", None)
+    # The middleware reads the slug from the path too; should the two ever differ, nobody gets in.
+    if tenant is None or request.user.pk is None or tenant.slug != view.kwargs.get("slug", tenant.slug):
+        raise Http404
+    with use_main():
+        membership = UserTenantAssociation.objects.filter(user_id=request.user.pk, tenant_id=tenant.pk).first()
+    if membership is None:
+        raise Http404
+    membership.tenant = tenant
+    return membership
+
+
+def _require_servable(tenant: Tenant) -> None:
+    tenant.require_active()
+    if settings.TENANT_BEHIND_POLICY == "refuse" and is_behind(tenant):
+        raise TenantBehindError(tenant.slug, tenant=tenant.slug)
