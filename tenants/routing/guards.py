@@ -65,10 +65,10 @@ def _compared_within_a_tenant(original: Callable[[Any, object], Any]) -> Callabl
 
     @wraps(original)
     def __eq__(self: Any, other: object) -> Any:
-        if isinstance(other, Model) and type(other) in _guarded:
+        if isinstance(other, Model) and other.__class__ in _guarded:
             ours, theirs = self._state.db, other._state.db
             if ours is not None and theirs is not None and ours != theirs:
-                raise WrongTenantError(f"comparing a {type(self).__name__} of {ours} with one of {theirs}")
+                raise WrongTenantError(f"comparing a {self.__class__.__name__} of {ours} with one of {theirs}")
         return original(self, other)
 
     __eq__._silo_guarded = True  # type: ignore[attr-defined]
@@ -89,8 +89,8 @@ def _of_one_tenant(original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _refuse_foreign_row(sender: type[Model], instance: Any, using: str, **_: Any) -> None:
-    if sender not in _guarded and type(instance) not in _guarded:
+    if sender not in _guarded and instance.__class__ not in _guarded:
         return
     origin = getattr(instance, "_state", None) and instance._state.db
     if origin is not None and origin != using:
-        raise WrongTenantError(f"a {type(instance).__name__} of {origin} written to {using}")
+        raise WrongTenantError(f"a {instance.__class__.__name__} of {origin} written to {using}")

@@ -11,7 +11,8 @@ in both             --                            the instance's database, else 
                                                   tenant, else main
 ==================  ============================  =========================================
 
-Nothing falls back to main.
+Nothing falls back to main. (``instance.__class__`` and not ``type(instance)``: ``request.user`` is a lazy stand-in, which
+tells the class of what it stands for.)
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ class TenantRouter:
         """True within one database; raises ``WrongTenantError`` across two tenants; False across main and a tenant."""
         ours, theirs = left._state.db, right._state.db
         if ours == theirs or ours is None or theirs is None:
-            return lives_in_tenants(type(left)) == lives_in_tenants(type(right)) or _share_main(left, right)
+            return lives_in_tenants(left.__class__) == lives_in_tenants(right.__class__) or _share_main(left, right)
         if naming.holds_tenant_tables(ours) and naming.holds_tenant_tables(theirs):
-            raise WrongTenantError(f"a {type(left).__name__} of {ours} and a {type(right).__name__} of {theirs}")
+            raise WrongTenantError(
+                f"a {left.__class__.__name__} of {ours} and a {right.__class__.__name__} of {theirs}"
+            )
         return False
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
@@ -61,7 +64,7 @@ class TenantRouter:
         if not lives_in_tenants(model):
             return DEFAULT_DB_ALIAS
         current = current_alias()
-        origin = instance._state.db if instance is not None and lives_in_tenants(type(instance)) else None
+        origin = instance._state.db if instance is not None and lives_in_tenants(instance.__class__) else None
         if lives_in_main(model):
             return origin or built_under or current or DEFAULT_DB_ALIAS
         for source in (origin, built_under):
@@ -75,4 +78,4 @@ class TenantRouter:
 
 
 def _share_main(left: Model, right: Model) -> bool:
-    return lives_in_main(type(left)) and lives_in_main(type(right))
+    return lives_in_main(left.__class__) and lives_in_main(right.__class__)
