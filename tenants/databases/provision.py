@@ -19,6 +19,7 @@ from tenants.databases.sessions import LOCK_WAIT, maintenance, owner_session, po
 from tenants.errors import ProvisioningError, TenantBusyError, TransitionError
 from tenants.models import Installation, Template, Tenant
 from tenants.rollout import templates
+from tenants.rollout.after_clone import run_again_after_clone
 from tenants.rollout.heads import head_of, key_of
 from tenants.rollout.plan import exactly
 from tenants.rollout.program import Programs
@@ -30,14 +31,17 @@ if TYPE_CHECKING:
 PROVISION_LOCK = 0x5112
 
 
-@dataclass(frozen=True)
+@dataclass
 class Work:
-    """What the steps share: the tenant, the template it is cloned from, and a session on the tenant's server."""
+    """What the steps share: the tenant, the template it is cloned from, a session on the tenant's server, and, once the
+    database could be asked, what it has applied.
+    """
 
     tenant: Tenant
     template: Template
     installation: Installation
     cursor: Cursor
+    applied: tuple[bookkeeping.MigrationKey, ...] = ()
 
 
 def make_role(work: Work) -> None:
@@ -55,16 +59,24 @@ def open_to_owner(work: Work) -> None:
     open_connections(work.cursor, work.tenant.alias)
 
 
-def stamp(work: Work) -> None:
-    with owner_session(work.tenant) as connection:
-        bookkeeping.stamp_identity(connection, work.tenant.id)
+def make_own(work: Work) -> None:
+    """What differs from the template: whose it is, and the rows of migrations that say they differ per tenant.
+
+    One transaction, so that those rows are made once, however often this step is begun again.
+    """
+    with owner_session(work.tenant) as connection, transaction.atomic(using=connection.alias):
+        facts = bookkeeping.read(connection)
+        work.applied = facts.applied
+        if facts.tenant_id is None:
+            run_again_after_clone(connection, facts.applied)
+            bookkeeping.stamp_identity(connection, work.tenant.id)
 
 
 def let_tenant_in(work: Work) -> None:
     roles.open_to_tenant(work.cursor, work.tenant)
 
 
-STEPS: tuple[Callable[[Work], None], ...] = (make_role, make_database, open_to_owner, stamp, let_tenant_in)
+STEPS: tuple[Callable[[Work], None], ...] = (make_role, make_database, open_to_owner, make_own, let_tenant_in)
 
 
 def provision(tenant: Tenant) -> None:
@@ -83,7 +95,7 @@ def provision(tenant: Tenant) -> None:
             work = Work(tenant, template, Installation.current(), cursor)
             for step in STEPS:
                 step(work)
-            _activate(tenant)
+            _activate(tenant, work.applied)
     except Exception as error:
         Tenant.objects.filter(pk=tenant.pk).update(failure=f"{type(error).__name__}: {error}")
         raise ProvisioningError(f"{tenant.slug}: {error}", tenant=tenant.slug) from error
@@ -104,7 +116,7 @@ def catch_up(tenant: Tenant) -> tuple[bookkeeping.MigrationKey, ...]:
     return outcome.applied
 
 
-def _activate(tenant: Tenant) -> None:
+def _activate(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...]) -> None:
     """Serve the tenant, at the fleet's head as it is at that moment.
 
     The race: a rollout moves the head after the clone was made. Whoever holds the installation's row goes first: if
@@ -112,12 +124,12 @@ def _activate(tenant: Tenant) -> None:
     brought to the new head here before it is served.
     """
     while True:
-        applied = catch_up(tenant)
         with transaction.atomic(using="default"):
             fleet = Installation.objects.select_for_update().get()
             if fleet.head_key == key_of(applied):
                 tenant.move_to(Tenant.State.ACTIVE, head=head_of(applied), failure="")
                 return
+        applied = catch_up(tenant)
 
 
 @contextmanager

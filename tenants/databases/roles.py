@@ -34,17 +34,15 @@ def ensure_group(cursor: Cursor, installation_id: UUID) -> None:
 
 def ensure_runtime_role(cursor: Cursor, tenant: Tenant, installation_id: UUID) -> None:
     """Make the tenant's role, or bring one that an earlier try left to the same state: password, limits, membership."""
-    role = tenant.alias
+    role, group = tenant.alias, sql.Identifier(naming.group_role(installation_id))
     # Only the SCRAM verifier travels: the password itself is in no statement, so in no server log.
     verifier = encrypt_password(runtime_password(tenant), role, scope=cursor.connection, algorithm="scram-sha-256")
     attributes = sql.SQL("LOGIN INHERIT NOCREATEDB NOCREATEROLE CONNECTION LIMIT {limit} PASSWORD {verifier}").format(
         limit=sql.Literal(TENANT_CONNECTION_LIMIT), verifier=sql.Literal(verifier)
     )
-    if not _create_if_missing(cursor, role, attributes):
+    if not _create_if_missing(cursor, role, attributes + sql.SQL(" IN ROLE {}").format(group)):
         cursor.execute(sql.SQL("ALTER ROLE {} ").format(sql.Identifier(role)) + attributes)
-    cursor.execute(
-        sql.SQL("GRANT {} TO {}").format(sql.Identifier(naming.group_role(installation_id)), sql.Identifier(role))
-    )
+        cursor.execute(sql.SQL("GRANT {} TO {}").format(group, sql.Identifier(role)))
 
 
 def close_to_public(cursor: Cursor, database: str) -> None:

@@ -5,13 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from django.core.signals import setting_changed
-from django.db.migrations.loader import MigrationLoader
-
 from tenants.databases.bookkeeping import MigrationKey
+from tenants.rollout.disk import on_disk, replaced_by
 from tenants.tenant_apps import tenant_app_labels
 
 if TYPE_CHECKING:
@@ -32,19 +29,10 @@ def key_of(applied: Iterable[MigrationKey]) -> str:
     return hashlib.sha256(json.dumps(sorted(set(applied))).encode()).hexdigest()
 
 
-@lru_cache(maxsize=1)
 def code_head() -> Head:
-    """The last migration of each tenant app in this code. Read from disk once a process."""
-    loader = MigrationLoader(None)
-    return {app: name for app, name in sorted(loader.graph.leaf_nodes()) if app in tenant_app_labels()}
-
-
-@lru_cache(maxsize=1)
-def _known() -> tuple[frozenset[MigrationKey], dict[MigrationKey, MigrationKey]]:
-    """All migrations on disk; and for the last migration that a squashed one replaces, the squashed one."""
-    loader = MigrationLoader(None)
-    replaced = {migration.replaces[-1]: key for key, migration in loader.replacements.items()}
-    return frozenset(loader.disk_migrations), replaced
+    """The last migration of each tenant app in this code."""
+    labels = tenant_app_labels()
+    return {app: name for app, name in sorted(on_disk().graph.leaf_nodes()) if app in labels}
 
 
 def is_behind(tenant: Tenant) -> bool:
@@ -58,14 +46,4 @@ def is_behind(tenant: Tenant) -> bool:
 def _lacks(app: str, found: str | None, wanted: str) -> bool:
     if found is None or found == wanted:
         return found is None
-    on_disk, replaced_by = _known()
-    return (app, found) in on_disk and replaced_by.get((app, found)) != (app, wanted)
-
-
-def _forget(*, setting: str, **_: object) -> None:
-    if setting in {"TENANT_APPS", "INSTALLED_APPS", "MIGRATION_MODULES"}:
-        code_head.cache_clear()
-        _known.cache_clear()
-
-
-setting_changed.connect(_forget)
+    return (app, found) in on_disk().disk_migrations and replaced_by().get((app, found)) != (app, wanted)

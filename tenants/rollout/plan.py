@@ -12,6 +12,7 @@ from django.db.migrations.migration import Migration
 
 from tenants.databases.bookkeeping import MigrationKey
 from tenants.errors import InconsistentHistoryError, RolloutRefusedError, UnknownMigrationsError
+from tenants.rollout.disk import on_disk
 from tenants.tenant_apps import tenant_app_labels
 
 Step = tuple[Migration, bool]
@@ -28,7 +29,7 @@ class Target:
 
 def latest() -> Target:
     """The last migration of every tenant app."""
-    loader = MigrationLoader(None)
+    loader = on_disk()
     _refuse_conflicts(loader)
     nodes = [node for node in loader.graph.leaf_nodes() if node[0] in tenant_app_labels()]
     return Target(tuple(nodes), title="latest")
@@ -41,7 +42,7 @@ def resolve(app_label: str | None, migration: str | None) -> Target:
     """
     if app_label is None:
         return latest()
-    loader = MigrationLoader(None)
+    loader = on_disk()
     if app_label not in tenant_app_labels():
         known = ", ".join(sorted(tenant_app_labels())) or "none"
         raise RolloutRefusedError(f"{app_label!r} is not a tenant app; those in TENANT_APPS are: {known}")
@@ -65,7 +66,7 @@ def resolve(app_label: str | None, migration: str | None) -> Target:
 
 def exactly(applied: tuple[MigrationKey, ...]) -> Target:
     """The target that has just these migrations applied: for each app the last of them, none for the others."""
-    loader = MigrationLoader(None)
+    loader = on_disk()
     wanted = set(applied)
     nodes: list[tuple[str, str | None]] = [
         key
@@ -165,4 +166,4 @@ def _refuse_conflicts(loader: MigrationLoader) -> None:
 
 
 def _migrated_apps() -> set[str]:
-    return set(MigrationLoader(None).migrated_apps)
+    return set(on_disk().migrated_apps)

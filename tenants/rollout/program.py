@@ -192,6 +192,13 @@ def apps_of(applied: tuple[MigrationKey, ...]) -> StateApps:
     return _apps_after(GroupExecutor(applied), [])
 
 
+def state_of(executor: GroupExecutor) -> ProjectState:
+    """The state that the executor's applied migrations make, with its models rendered whole."""
+    state = _state_before(executor)
+    _whole_apps(state)
+    return state
+
+
 def _apps_after(executor: GroupExecutor, plan: list[Step]) -> StateApps:
     """The models as ``post_migrate`` receivers see them."""
     applied = _applied_migrations(executor)

@@ -11,8 +11,8 @@ in both             --                            the instance's database, else 
                                                   tenant, else main
 ==================  ============================  =========================================
 
-Nothing falls back to main. (``instance.__class__`` and not ``type(instance)``: ``request.user`` is a lazy stand-in, which
-tells the class of what it stands for.)
+Nothing falls back to main. (``instance.__class__`` and not ``type(instance)``: ``request.user`` is a lazy stand-in,
+which tells the class of what it stands for.)
 """
 
 from __future__ import annotations

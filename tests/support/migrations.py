@@ -12,6 +12,7 @@ from uuid import uuid4
 
 from django.test import override_settings
 
+from tenants.rollout import disk
 from tests.apps.notes import migrations as notes_migrations
 
 FILE = """\
@@ -56,6 +57,7 @@ class NotesMigrations:
             )
         )
         self._last = name
+        disk.forget()
 
     def squash(self, name: str, *operations: str, attributes: str) -> None:
         """Write one that depends on none, since it replaces those before it."""
@@ -63,6 +65,7 @@ class NotesMigrations:
         path = self.folder / f"{name}.py"
         lines = path.read_text().splitlines(keepends=True)
         path.write_text("".join("    dependencies = []\n" if "dependencies" in line else line for line in lines))
+        disk.forget()
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import Any, TextIO
 
 from django.core.management import call_command, get_commands, load_command_class
@@ -22,20 +23,43 @@ def add_arguments(parser: CommandParser) -> None:
 def run(options: dict[str, Any], out: TextIO) -> int:
     tenants = _selected(options)
     name, *arguments = options["command"]
+    lines = WholeLines(out)
     failed = []
     for tenant in tenants:
-        out.write(f"== {tenant.slug}\n")
+        lines.write_line(f"== {tenant.slug}")
         try:
             with use_tenant(tenant):
-                _call(name, _with_database(name, arguments, tenant), out)
+                call_command(name, *_with_database(name, arguments, tenant), stdout=lines)
         except (Exception, SystemExit) as error:
             if isinstance(error, SystemExit) and not error.code:
                 continue
             failed.append(tenant.slug)
-            out.write(f"{tenant.slug} failed: {type(error).__name__}: {error}\n")
+            lines.write_line(f"{tenant.slug} failed: {type(error).__name__}: {error}")
     if failed:
-        out.write(f"failed in {len(failed)} of {len(tenants)} tenants: {', '.join(failed)}\n")
+        lines.write_line(f"failed in {len(failed)} of {len(tenants)} tenants: {', '.join(failed)}")
+    lines.end_line()
     return 1 if failed else 0
+
+
+class WholeLines(io.TextIOBase):
+    """Passes a command's output on as it is, and knows whether the last line was ended: dumpdata's is not."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._ended = True
+
+    def write(self, text: str) -> int:
+        if text:
+            self._ended = text.endswith("\n")
+        return self._stream.write(text)
+
+    def end_line(self) -> None:
+        if not self._ended:
+            self.write("\n")
+
+    def write_line(self, line: str) -> None:
+        self.end_line()
+        self.write(f"{line}\n")
 
 
 def _selected(options: dict[str, Any]) -> list[Tenant]:
@@ -57,7 +81,3 @@ def _with_database(name: str, arguments: list[str], tenant: Tenant) -> list[str]
     command = app if isinstance(app, BaseCommand) else load_command_class(app, name)
     takes = any(action.dest == "database" for action in command.create_parser("manage.py", name)._actions)
     return [*arguments, f"--database={tenant.alias}"] if takes else arguments
-
-
-def _call(name: str, arguments: list[str], out: TextIO) -> None:
-    call_command(name, *arguments, stdout=out)
