@@ -118,9 +118,8 @@ def maintenance(server: Server) -> Iterator[psycopg2.extensions.cursor]:
         session.close()
 
 
-@contextmanager
-def change_lock(connection: BaseDatabaseWrapper, *, wait: timedelta = LOCK_WAIT) -> Iterator[None]:
-    """Be the only one who changes this database; raises ``TenantBusyError`` after ``wait``.
+def take_change_lock(connection: BaseDatabaseWrapper, *, wait: timedelta = LOCK_WAIT) -> None:
+    """Be the only one who changes this database, until the session ends; raises ``TenantBusyError`` after ``wait``.
 
     The lock is on the session that does the work, and goes with it. It is polled: a session blocked in
     ``pg_advisory_lock`` holds a snapshot, and CREATE INDEX CONCURRENTLY would wait for that for ever.
@@ -133,14 +132,6 @@ def change_lock(connection: BaseDatabaseWrapper, *, wait: timedelta = LOCK_WAIT)
 
     if not poll(try_lock, wait):
         raise TenantBusyError(f"{connection.alias} is being changed by another session", alias=connection.alias)
-    session = connection.connection
-    try:
-        yield
-    finally:
-        # A session that was lost took its lock with it, and Django may have opened another since.
-        if connection.connection is session and not session.closed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [CHANGE_LOCK])
 
 
 def poll(attempt: Callable[[], bool], wait: timedelta) -> bool:

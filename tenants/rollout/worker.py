@@ -22,10 +22,10 @@ from tenants.databases.sessions import (
     LOCK_WAIT,
     Database,
     SessionLimits,
-    change_lock,
     owner_session,
     require_exists,
     sqlstate_of,
+    take_change_lock,
 )
 from tenants.errors import TenantError, WrongTenantError
 from tenants.models.rollout import AttemptState
@@ -121,27 +121,27 @@ def look(database: Database, limits: SessionLimits | None = None) -> Facts:
     """
     with owner_session(database, limits=limits) as connection:
         try:
-            facts = bookkeeping.read(connection)
+            return _read(database, connection)
         except Exception:
             if connection.connection is None:
                 require_exists(database)
             raise
-    _refuse_other_tenants(database, facts)
-    return facts
 
 
 def _bring_once(
     database: Database, connection: DatabaseWrapper, programs: Programs, options: WorkOptions, steps: list[str]
 ) -> Outcome:
-    with change_lock(connection, wait=options.lock_wait):
-        facts = bookkeeping.read(connection)
-        _refuse_other_tenants(database, facts)
+    facts = _read(database, connection)
+    program = programs.for_database(facts)
+    if program or facts.post_migrate_due:
+        take_change_lock(connection, wait=options.lock_wait)
+        # Whoever had the lock may have done some of it, or all.
+        facts = _read(database, connection)
         program = programs.for_database(facts)
-        if not program and not facts.post_migrate_due:
-            state = AttemptState.MIGRATED if steps else AttemptState.UP_TO_DATE
-            return Outcome(state, applied=facts.applied)
-        run(connection, program, facts, options, on_step=steps.append)
-        return Outcome(AttemptState.MIGRATED, applied=bookkeeping.read(connection).applied)
+    if not program and not facts.post_migrate_due:
+        return Outcome(AttemptState.MIGRATED if steps else AttemptState.UP_TO_DATE, applied=facts.applied)
+    run(connection, program, facts, options, on_step=steps.append)
+    return Outcome(AttemptState.MIGRATED, applied=bookkeeping.read(connection).applied)
 
 
 def run(
@@ -215,10 +215,13 @@ def _send_late_post_migrate(alias: str, facts: Facts) -> None:
     signals.send_post_migrate(alias, program)
 
 
-def _refuse_other_tenants(database: Database, facts: Facts) -> None:
+def _read(database: Database, connection: DatabaseWrapper) -> Facts:
+    """What the database says of itself; raises ``WrongTenantError`` where it says that it is another tenant's."""
+    facts = bookkeeping.read(connection)
     owner = getattr(database, "id", None)
     if facts.tenant_id is not None and facts.tenant_id != str(owner):
         raise WrongTenantError(f"{database.alias} holds the data of tenant {facts.tenant_id}", alias=database.alias)
+    return facts
 
 
 def _describe(error: Exception, database: Database, connection: DatabaseWrapper) -> Failure:

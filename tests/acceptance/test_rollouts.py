@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,13 +14,14 @@ from django.db import connections
 from platform_site import embedded
 from tenants.context import use_tenant
 from tenants.databases import bookkeeping
-from tenants.databases.sessions import owner_session
+from tenants.databases.sessions import owner_session, take_change_lock
 from tenants.models import Rollout, Tenant
 from tenants.models.rollout import AttemptState
-from tenants.rollout.plan import resolve
+from tenants.rollout.plan import latest, resolve
+from tenants.rollout.program import Programs
 from tenants.rollout.runner import Report, Request, run_rollout
 from tenants.rollout.selection import Selection
-from tenants.rollout.worker import WorkOptions
+from tenants.rollout.worker import Outcome, WorkOptions, bring
 from tests.apps.notes.models import Note
 from tests.support.faults import fault_at_ddl
 from tests.support.fleet import Fleet, as_owner
@@ -306,6 +308,40 @@ class TwoRolloutsAtOnce:
         assert (ran.returncode, refused.returncode) == (0, 2)
         assert str(Rollout.objects.get().id) in refused.stderr
         assert applied_to(acme) == ["0001_initial", "0002_slow"]
+
+
+class TwoWorkersOnOneTenant:
+    """Case 20: a task delivered twice does no harm."""
+
+    def test_apply_a_migration_once(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        slow = COUNT_RUNS.replace(
+            'Note.objects.create(text="made', 'import time; time.sleep(0.3); Note.objects.create(text="made'
+        )
+        notes.add("0002_data", DATA, before=slow)
+        programs = Programs(latest())
+
+        def work(_: int) -> Outcome:
+            try:
+                return bring(acme, programs)
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(3) as pool:
+            outcomes = sorted(outcome.state for outcome in pool.map(work, range(3)))
+        assert outcomes == ["migrated", "up_to_date", "up_to_date"]
+        assert as_owner(acme, "SELECT count(*) FROM notes_note") == [(1,)]
+
+    def test_wait_and_then_say_that_it_is_busy(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        with owner_session(acme) as holder:
+            take_change_lock(holder)
+            with ThreadPoolExecutor(1) as pool:
+                impatient = WorkOptions(lock_wait=timedelta(seconds=0.1))
+                outcome = pool.submit(bring, acme, Programs(latest()), impatient).result()
+        assert outcome.failure is not None
+        assert outcome.failure.error == "TenantBusyError"
 
 
 class RunPythonThatRaisesOnOneTenant:

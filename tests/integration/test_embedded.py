@@ -306,14 +306,6 @@ class CopyOfThePrograms:
         assert [path.name for path in (tmp_path / "base" / "programs").iterdir()] == [folder.parents[2].name]
 
 
-class PlatformRole:
-    def test_makes_databases_and_roles_and_is_no_superuser(self, running):
-        assert query(
-            running.data_dir,
-            "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user",
-        ) == [(False, True, True)]
-
-
 @pytest.fixture(scope="module")
 def tenants(running: embedded.Cluster) -> Path:
     """Two databases that anyone may connect to as far as PostgreSQL's grants go: pg_hba.conf has to hold alone."""
@@ -321,6 +313,20 @@ def tenants(running: embedded.Cluster) -> Path:
         query(running.data_dir, f"CREATE ROLE {name} LOGIN PASSWORD '{PASSWORD}'")
         query(running.data_dir, f"CREATE DATABASE {name}")
     return running.data_dir
+
+
+class PlatformRole:
+    def test_makes_databases_and_roles_and_is_no_superuser(self, running):
+        assert query(
+            running.data_dir,
+            "SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = current_user",
+        ) == [(False, True, True)]
+
+    def test_ends_the_sessions_of_a_tenants_role(self, tenants):
+        session = connect(tenants, user=TENANT, dbname=TENANT, password=PASSWORD)
+        ended = query(tenants, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{TENANT}'")
+        assert ended == [(True,)]
+        session.close()
 
 
 class TenantRole:
