@@ -6,19 +6,16 @@ from typing import TYPE_CHECKING
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q
 
 from tenants.databases.clone import close_connections, open_connections
 from tenants.databases.provision import catch_up, provision
 from tenants.databases.sessions import maintenance
-from tenants.errors import InvalidTenantError, ProvisioningError, TenantExistsError, TransitionError
+from tenants.errors import InvalidTenantError, TenantExistsError, TransitionError
 from tenants.models import Role, Server, Tenant, UserTenantAssociation
 from tenants.rollout.heads import head_of
 
 if TYPE_CHECKING:
     from accounts.models import User
-
-DEFAULT_SERVER = "main"
 
 
 def create_tenant(
@@ -34,7 +31,7 @@ def create_tenant(
     Raises ``InvalidTenantError``, ``TenantExistsError``, and ``ProvisioningError`` after which the tenant stays in
     state ``provisioning``: ``resume_creation`` goes on.
     """
-    tenant = Tenant(slug=slug, name=name or slug, labels=labels or {}, server=server or server_for_new_tenant())
+    tenant = Tenant(slug=slug, name=name or slug, labels=labels or {}, server=server or Server.for_new_tenant())
     try:
         tenant.full_clean(validate_unique=False, validate_constraints=False)
     except ValidationError as error:
@@ -74,22 +71,6 @@ def resume(tenant: Tenant) -> None:
     with maintenance(tenant.server) as cursor:
         open_connections(cursor, tenant.alias)
     tenant.move_to(Tenant.State.ACTIVE, head=head_of(catch_up(tenant)))
-
-
-def server_for_new_tenant() -> Server:
-    """The active server with most room left; the main database's own where none was registered."""
-    if not Server.objects.exists():
-        Server.objects.get_or_create(name=DEFAULT_SERVER)
-    roomy = (
-        Server.objects.filter(state=Server.State.ACTIVE)
-        .annotate(used=Count("tenants", filter=~Q(tenants__state=Tenant.State.DELETING)))
-        .filter(used__lt=F("capacity"))
-        .order_by(F("used") - F("capacity"), "name")
-    )
-    found = roomy.first()
-    if found is None:
-        raise ProvisioningError("no active server has room; register one, or raise a capacity")
-    return found
 
 
 def _in_words(error: ValidationError) -> str:

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                     "content_type",
                     models.CharField(help_text="As the uploader said; not to be believed.", max_length=255),
                 ),
-                ("owner_id", models.UUIDField(help_text="Id of the user who uploaded it, in main.")),
+                ("owner_id", models.UUIDField(blank=True, help_text="Id of the user who uploaded it, in main.", null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
             ],
             options={
@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ("id", models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
                 ("title", models.CharField(max_length=200)),
                 ("body", models.TextField(blank=True)),
-                ("owner_id", models.UUIDField(help_text="Id of the user who wrote it, in main.")),
+                ("owner_id", models.UUIDField(blank=True, help_text="Id of the user who wrote it, in main.", null=True)),
                 ("created_at", models.DateTimeField(auto_now_add=True)),
                 ("updated_at", models.DateTimeField(auto_now=True)),
                 (

@@ -16,7 +16,7 @@ class Document(models.Model):
     title = models.CharField(max_length=200)
     body = models.TextField(blank=True)
     file = models.ForeignKey(File, null=True, blank=True, on_delete=models.PROTECT, related_name="documents")
-    owner_id = models.UUIDField(help_text="Id of the user who wrote it, in main.")
+    owner_id = models.UUIDField(null=True, blank=True, help_text="Id of the user who wrote it, in main.")
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -15,7 +15,7 @@ class File(models.Model):
     sha256 = models.CharField(max_length=64, help_text="SHA-256 of the content, in lower-case hex.")
     size = models.PositiveBigIntegerField(help_text="Bytes.")
     content_type = models.CharField(max_length=255, help_text="As the uploader said; not to be believed.")
-    owner_id = models.UUIDField(help_text="Id of the user who uploaded it, in main.")
+    owner_id = models.UUIDField(null=True, blank=True, help_text="Id of the user who uploaded it, in main.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -16,8 +16,8 @@ from unfold.decorators import action, display
 
 from tenants.admin.association import MembersInline
 from tenants.errors import ProvisioningError, TenantError
-from tenants.lifecycle import resume, server_for_new_tenant, suspend
-from tenants.models import Tenant
+from tenants.lifecycle import resume, suspend
+from tenants.models import Server, Tenant
 from tenants.rollout.heads import is_behind
 from tenants.rollout.plan import latest
 from tenants.rollout.runner import Report, Request, run_rollout
@@ -46,7 +46,7 @@ class TenantForm(forms.ModelForm):
 
     def clean_server(self) -> Any:
         try:
-            return self.cleaned_data["server"] or server_for_new_tenant()
+            return self.cleaned_data["server"] or Server.for_new_tenant()
         except ProvisioningError as error:
             raise forms.ValidationError(str(error)) from error
 

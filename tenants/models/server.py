@@ -5,6 +5,11 @@ from __future__ import annotations
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from tenants.errors import ProvisioningError
+
+MAIN_SERVER = "main"
+"""The name of the server that is made where none was registered: the main database's own."""
+
 HOST_REGEX = r"^(?!-)[A-Za-z0-9.:-]{1,253}\Z"
 
 
@@ -44,3 +49,22 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @classmethod
+    def for_new_tenant(cls) -> Server:
+        """The active server with most room left; the main database's own where none was registered.
+
+        Raises ``ProvisioningError`` where none has room.
+        """
+        if not cls.objects.exists():
+            cls.objects.get_or_create(name=MAIN_SERVER)
+        in_use = ~models.Q(tenants__state="deleting")
+        roomy = (
+            cls.objects.filter(state=cls.State.ACTIVE)
+            .annotate(used=models.Count("tenants", filter=in_use))
+            .filter(used__lt=models.F("capacity"))
+        )
+        found = roomy.order_by(models.F("used") - models.F("capacity"), "name").first()
+        if found is None:
+            raise ProvisioningError("no active server has room; register one, or raise a capacity")
+        return found

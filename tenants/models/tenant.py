@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -78,6 +78,12 @@ class Tenant(models.Model):
 
     def __str__(self) -> str:
         return self.slug
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """A tenant that names no server goes where there is most room."""
+        if cast("int | None", self.server_id) is None:
+            self.server = Server.for_new_tenant()
+        super().save(*args, **kwargs)
 
     @property
     def alias(self) -> str:

@@ -74,6 +74,12 @@ class ANewTenant:
         with use_tenant(tenant):
             assert Document.objects.get().title == "kept"
 
+    def test_may_be_made_as_a_row_first(self, fleet: Fleet) -> None:
+        tenant = Tenant.objects.create(slug="first", name="First")
+        tenant.create_database()
+        with use_tenant("first"):
+            assert Document.objects.create(title="x").owner_id is None
+
     def test_has_its_owner(self, fleet: Fleet) -> None:
         alice = User.objects.create_user(email="alice@example.com", password="x")
         tenant = create_tenant(slug="first", owner=alice)

