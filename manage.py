@@ -1,0 +1,25 @@
+#!/usr/bin/env python3
+"""Django's command line."""
+
+import os
+import sys
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "platform_site.settings")
+    try:
+        from django.core.exceptions import ImproperlyConfigured
+        from django.core.management import execute_from_command_line
+    except ModuleNotFoundError:
+        sys.exit("Django is not installed for this Python. Run `make setup`, then .venv/bin/python manage.py ...")
+    from platform_site.embedded import EmbeddedPostgresError
+
+    try:
+        execute_from_command_line(sys.argv)
+    except (ImproperlyConfigured, EmbeddedPostgresError) as error:
+        # Written for the person who set the value: a traceback would bury the name and the mend.
+        sys.exit(f"Silo cannot start. {error}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Django's database backend for the embedded PostgreSQL: the ordinary one, which starts the server on first need."""

@@ -1,0 +1,200 @@
+"""Django's settings. What differs from one installation to the next comes from the environment:
+
+===========================  ==================================================================================
+DATABASE_URL                 the main database, `postgres://...`; in development the embedded PostgreSQL
+SILO_DATA_DIR                files, uploads and the embedded PostgreSQL; default `var` in the project
+TENANT_APPS                  apps whose tables live in every tenant database, with commas; default `tenant_data`
+DEBUG                        default: on where DATABASE_URL is not set, off where it is
+SECRET_KEY                   signs sessions; needed with DEBUG off
+TENANT_CREDENTIALS_KEY       tenants' database passwords are derived from it; needed with DEBUG off
+ALLOWED_HOSTS                host names that Silo is served under, with commas; needed with DEBUG off
+TENANT_DOMAIN                optional: `acme.<domain>` then names the tenant acme
+TENANT_BEHIND_POLICY         a tenant that is behind the code: `refuse` (503, the default) or `serve`
+CELERY_BROKER_URL            optional: rollouts on many machines
+TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand before Silo; default 0
+===========================  ==================================================================================
+"""
+
+from datetime import timedelta
+
+from platform_site import embedded, environment
+from tenants.routing.connections import TenantDatabases
+
+DEBUG = environment.flag("DEBUG", default=not environment.text("DATABASE_URL"))
+SECRET_KEY = environment.secret("SECRET_KEY", debug=DEBUG)
+TENANT_CREDENTIALS_KEY = environment.secret("TENANT_CREDENTIALS_KEY", debug=DEBUG)
+ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS", debug=DEBUG)
+TENANT_DOMAIN = environment.domain("TENANT_DOMAIN")
+TENANT_BEHIND_POLICY = environment.choice("TENANT_BEHIND_POLICY", ("refuse", "serve"))
+CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL")
+TRUSTED_PROXIES = environment.count("TRUSTED_PROXIES", default=0)
+
+# Files
+
+SILO_DATA_DIR = embedded.data_dir_from_environment()
+TENANT_FILES_ROOT = SILO_DATA_DIR / "files"
+MEDIA_ROOT = SILO_DATA_DIR / "media"
+# Not the machine's /tmp, which may be small or in memory, and which others may read the names in.
+FILE_UPLOAD_TEMP_DIR = environment.folder("SILO_DATA_DIR", SILO_DATA_DIR / "uploads")
+
+# Databases
+
+DATABASES = TenantDatabases({"default": environment.main_database("DATABASE_URL", debug=DEBUG, data_dir=SILO_DATA_DIR)})
+DATABASE_ROUTERS = ["tenants.routing.router.TenantRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Apps
+
+MAIN_APPS = [
+    "unfold",  # before the admin, whose templates it replaces
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "accounts",
+    "tenants",
+    "platform_site",
+]
+TENANT_APPS = environment.apps("TENANT_APPS", default="tenant_data")
+INSTALLED_APPS = MAIN_APPS + [app for app in TENANT_APPS if app not in MAIN_APPS]
+
+# Requests
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "tenants.routing.middleware.TenantMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+ROOT_URLCONF = "platform_site.urls"
+WSGI_APPLICATION = "platform_site.wsgi.application"
+ASGI_APPLICATION = "platform_site.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = SILO_DATA_DIR / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# People
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "admin:login"
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.Argon2PasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# Security: in production everything goes over TLS, probes by the machine's own watchers excepted
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not DEBUG
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
+SECURE_HSTS_SECONDS = 0 if DEBUG else 365 * 24 * 60 * 60
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not DEBUG
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+X_FRAME_OPTIONS = "DENY"
+
+# The API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.MultiPartParser",
+        "rest_framework.parsers.FormParser",
+    ],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_PAGINATION_CLASS": "tenants.api.pagination.NewestFirst",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "tenants.api.errors.exception_handler",
+    # 0: the sender's own X-Forwarded-For is not believed, or it would be a way around the throttle.
+    "NUM_PROXIES": TRUSTED_PROXIES,
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+REST_KNOX = {"TOKEN_TTL": timedelta(days=14), "AUTH_HEADER_PREFIX": "Token"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Silo",
+    "DESCRIPTION": "A platform on which each tenant has a PostgreSQL database of its own.",
+    "VERSION": "1",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # A file is sent as multipart and comes back as a description of it.
+    "COMPONENT_SPLIT_REQUEST": True,
+    # Served by Silo itself, no CDN.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+}
+UNFOLD = {"SITE_TITLE": "Silo", "SITE_HEADER": "Silo", "SITE_SYMBOL": "database"}
+
+# Words, times and logs
+
+LANGUAGE_CODE = "en-us"
+USE_TZ = True
+TIME_ZONE = "UTC"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"tenant": {"()": "platform_site.logs.TenantFilter"}},
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(tenant)s] %(message)s"}},
+    "handlers": {
+        # stderr: a command's stdout is its result.
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tenant"]},
+    },
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        # Django would print the same again.
+        "django": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        # Anyone who scans the network would fill the log with tracebacks; the answer is 400.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Each request that runserver answers.
+        "django.server": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+    },
+}

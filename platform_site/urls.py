@@ -1,0 +1,28 @@
+"""Every address that Silo answers under."""
+
+from django.apps import apps
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from platform_site import health
+
+api = [
+    path("", include("accounts.api.urls")),
+    path("", include("tenants.api.urls")),
+]
+# TENANT_APPS may leave it out, and its models cannot be imported then.
+if apps.is_installed("tenant_data"):
+    api.append(path("", include("tenant_data.api.urls")))
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(api)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+]
