@@ -80,6 +80,14 @@ class MigrationFailedError(TenantError):
     """A migration failed."""
 
 
+class NeedsManualError(TenantError):
+    """A person has to look at this tenant's database before its migration can go on."""
+
+
+class InvalidIndexError(TenantError):
+    """PostgreSQL left an index that it does not use."""
+
+
 class UnknownMigrationsError(TenantError):
     """The tenant has migrations that this code does not know; deploy the code that has them, or see `tenants drift`."""
 

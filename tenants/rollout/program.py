@@ -24,7 +24,8 @@ from tenants.rollout.heads import key_of
 from tenants.rollout.plan import GroupExecutor, Step, Target
 from tenants.tenant_apps import tenant_app_labels
 
-_SCHEMA_OPERATIONS = ("django.db.migrations.operations.models", "django.db.migrations.operations.fields")
+SCHEMA_OPERATIONS = ("django.db.migrations.operations.models", "django.db.migrations.operations.fields")
+"""The modules of Django's operations that only change the schema: they fit a transaction, and leave states alone."""
 
 
 @dataclass(frozen=True)
@@ -236,7 +237,7 @@ def _shareable(operation: Operation, state: ProjectState) -> ProjectState:
     ``RunPython`` throws away the models of a state that was rendered with delays and renders them again, in each
     thread. Operations that may do so, or that we do not know, get a state of their own, rendered whole.
     """
-    if type(operation).__module__ in _SCHEMA_OPERATIONS:
+    if type(operation).__module__ in SCHEMA_OPERATIONS:
         return state
     whole = ProjectState(models={key: model.clone() for key, model in state.models.items()}, real_apps=state.real_apps)
     whole.apps  # noqa: B018 - renders, whole

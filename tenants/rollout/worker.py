@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 
 from tenants.databases import bookkeeping
 from tenants.databases.bookkeeping import Facts
@@ -29,7 +28,7 @@ from tenants.databases.sessions import (
 )
 from tenants.errors import TenantError, WrongTenantError
 from tenants.models.rollout import AttemptState
-from tenants.rollout import signals
+from tenants.rollout import signals, steps
 from tenants.rollout.heads import Head, head_of
 from tenants.rollout.policy import MAX_TRIES, is_transient, pause_before
 from tenants.rollout.program import PreparedMigration, Program, Programs, apps_of, recorded_names
@@ -96,11 +95,11 @@ def bring(
     """
     options = options or WorkOptions()
     began = time.perf_counter()
-    steps: list[str] = []
+    done: list[str] = []
     for attempt in range(1, MAX_TRIES + 1):
         with owner_session(database, limits=options.limits, application_name=options.application_name) as connection:
             try:
-                outcome = _bring_once(database, connection, programs, options, steps)
+                outcome = _bring_once(database, connection, programs, options, done)
                 break
             except Exception as error:
                 failure = _describe(error, database, connection)
@@ -111,7 +110,7 @@ def bring(
         if attempt == MAX_TRIES or not may_go_on():
             break
         time.sleep(pause_before(attempt + 1))
-    return replace(outcome, steps=tuple(steps), attempts=attempt, seconds=time.perf_counter() - began)
+    return replace(outcome, steps=tuple(done), attempts=attempt, seconds=time.perf_counter() - began)
 
 
 def look(database: Database, limits: SessionLimits | None = None) -> Facts:
@@ -129,7 +128,7 @@ def look(database: Database, limits: SessionLimits | None = None) -> Facts:
 
 
 def _bring_once(
-    database: Database, connection: DatabaseWrapper, programs: Programs, options: WorkOptions, steps: list[str]
+    database: Database, connection: DatabaseWrapper, programs: Programs, options: WorkOptions, done: list[str]
 ) -> Outcome:
     facts = _read(database, connection)
     program = programs.for_database(facts)
@@ -139,8 +138,8 @@ def _bring_once(
         facts = _read(database, connection)
         program = programs.for_database(facts)
     if not program and not facts.post_migrate_due:
-        return Outcome(AttemptState.MIGRATED if steps else AttemptState.UP_TO_DATE, applied=facts.applied)
-    run(connection, program, facts, options, on_step=steps.append)
+        return Outcome(AttemptState.MIGRATED if done else AttemptState.UP_TO_DATE, applied=facts.applied)
+    run(connection, program, facts, options, on_step=done.append)
     return Outcome(AttemptState.MIGRATED, applied=bookkeeping.read(connection).applied)
 
 
@@ -158,7 +157,7 @@ def run(
         signals.send_pre_migrate(alias, program, interactive=options.interactive)
     for prepared in program.migrations:
         try:
-            _migrate(connection, prepared, fake=options.fake)
+            _migrate(connection, prepared, facts, fake=options.fake)
         except Exception as error:
             raise _MigrationError(prepared.title) from error
         on_step(prepared.title)
@@ -172,34 +171,22 @@ def run(
         bookkeeping.erase(connection, bookkeeping.POST_MIGRATE_DUE)
 
 
-def _migrate(connection: DatabaseWrapper, prepared: PreparedMigration, *, fake: bool) -> None:
-    migration = prepared.migration
-    if fake:
-        with transaction.atomic(using=connection.alias):
+def _migrate(connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts, *, fake: bool) -> None:
+    if prepared.migration.atomic and not fake:
+        # Django runs deferred SQL (keys, indexes) when the editor is left, and records after that; a kill in between
+        # leaves DDL without its record, and the next run fails with "already exists".
+        with connection.schema_editor(atomic=True) as editor:
+            for step in prepared.operations:
+                act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
+                act(prepared.migration.app_label, editor, step.before, step.after)
+            steps.run_deferred(editor)
             _record(connection, prepared)
         return
-    with connection.schema_editor(atomic=migration.atomic) as editor:
-        for step in prepared.operations:
-            act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
-            wants_transaction = step.operation.atomic or (migration.atomic and step.operation.atomic is not False)
-            if wants_transaction and not editor.atomic_migration:
-                with transaction.atomic(using=connection.alias):
-                    act(migration.app_label, editor, step.before, step.after)
-            else:
-                act(migration.app_label, editor, step.before, step.after)
-        if editor.atomic_migration:
-            # Django runs deferred SQL (keys, indexes) when the editor is left and records after that; a kill in
-            # between leaves DDL without its record, and the next run fails with "already exists".
-            _run_deferred(editor)
-            _record(connection, prepared)
-    if not migration.atomic:
+    if not fake:
+        steps.migrate_in_steps(connection, prepared, facts)
+    with transaction.atomic(using=connection.alias):
         _record(connection, prepared)
-
-
-def _run_deferred(editor: BaseDatabaseSchemaEditor) -> None:
-    for statement in editor.deferred_sql:
-        editor.execute(statement, None)
-    editor.deferred_sql.clear()
+        bookkeeping.erase(connection, steps.STEP)
 
 
 def _record(connection: DatabaseWrapper, prepared: PreparedMigration) -> None:

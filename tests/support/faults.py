@@ -16,20 +16,23 @@ _INSTALL = """
     BEGIN
         IF nextval('faults.ddl') = {at} THEN {act} END IF;
     END $$;
-    CREATE EVENT TRIGGER fault ON ddl_command_start EXECUTE FUNCTION faults.strike();
+    CREATE EVENT TRIGGER fault ON ddl_command_start {tags} EXECUTE FUNCTION faults.strike();
 """
 _REMOVE = "DROP EVENT TRIGGER IF EXISTS fault; DROP SCHEMA IF EXISTS faults CASCADE"
 
 
 @contextmanager
-def fault_at_ddl(tenant: Tenant, at: int, *, sqlstate: str | None = None) -> Iterator[None]:
-    """At the ``at``-th DDL statement in this tenant raise an error with ``sqlstate``; without one, end the session."""
+def fault_at_ddl(tenant: Tenant, at: int, *, sqlstate: str | None = None, tag: str = "") -> Iterator[None]:
+    """At the ``at``-th DDL statement in this tenant raise an error with ``sqlstate``; without one, end the session.
+
+    ``tag`` counts statements of one kind only, such as ``ALTER TABLE``. (DROP INDEX CONCURRENTLY suffers no trigger.)
+    """
     act = (
         f"RAISE EXCEPTION 'struck' USING ERRCODE = '{sqlstate}';"
         if sqlstate
         else "PERFORM pg_terminate_backend(pg_backend_pid());"
     )
-    as_superuser(tenant.alias, _INSTALL.format(at=at, act=act))
+    as_superuser(tenant.alias, _INSTALL.format(at=at, act=act, tags=f"WHEN TAG IN ('{tag}')" if tag else ""))
     try:
         yield
     finally:

@@ -15,7 +15,7 @@ from tenants.errors import (
     TransitionError,
     UnknownTenantError,
 )
-from tenants.management.actions import create, drift, heads, history, resume, run, show, suspend
+from tenants.management.actions import create, drift, heads, history, resume, run, settle, show, suspend
 from tenants.management.actions import list as list_action
 
 ACTIONS: dict[str, Any] = {
@@ -25,6 +25,7 @@ ACTIONS: dict[str, Any] = {
     "heads": heads,
     "history": history,
     "drift": drift,
+    "settle": settle,
     "suspend": suspend,
     "resume": resume,
     "run": run,
