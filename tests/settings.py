@@ -1,6 +1,7 @@
-"""The project's settings, on a PostgreSQL of the tests' own, with one more tenant app.
+"""The project's settings, on a PostgreSQL of this test run's own, with one more tenant app.
 
-Child processes of a test are told by the environment which main database the test has, and which migrations.
+The run's other processes, xdist's workers and the children of tests, are told by the environment which run they belong
+to; and a test's children, which main database the test has, and which migrations.
 """
 
 import os
@@ -9,7 +10,8 @@ from platform_site import embedded
 from platform_site.settings import *  # noqa: F403
 from platform_site.settings import DATABASES, INSTALLED_APPS, TENANT_APPS
 
-SILO_DATA_DIR = embedded.data_dir_of_tests()
+RUN = os.environ.setdefault("SILO_TEST_RUN", str(os.getpid()))
+SILO_DATA_DIR = embedded.data_dir_of_tests(RUN)
 DATABASES["default"] = embedded.settings_for(SILO_DATA_DIR, durable=False)
 if "SILO_TEST_DATABASE" in os.environ:
     DATABASES["default"]["NAME"] = os.environ["SILO_TEST_DATABASE"]

@@ -11,7 +11,13 @@ from typing import Any
 from platform_site.embedded.binaries import programs, put_programs_on_path
 from platform_site.embedded.bootstrap import MAIN_DATABASE, PLATFORM_ROLE
 from platform_site.embedded.errors import EmbeddedPostgresError
-from platform_site.embedded.place import PORT, data_dir_from_environment, data_dir_of_tests, socket_dir
+from platform_site.embedded.place import (
+    PORT,
+    data_dir_from_environment,
+    data_dir_of_tests,
+    data_dirs_of_tests,
+    socket_dir,
+)
 from platform_site.embedded.server import Cluster, ensure_running, find, prune, remove, stop
 
 __all__ = [
@@ -19,6 +25,7 @@ __all__ = [
     "EmbeddedPostgresError",
     "data_dir_from_environment",
     "data_dir_of_tests",
+    "data_dirs_of_tests",
     "ensure_running",
     "find",
     "programs",

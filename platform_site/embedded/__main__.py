@@ -7,7 +7,7 @@ from pathlib import Path
 
 from platform_site.embedded import EmbeddedPostgresError, ensure_running, find, programs, prune, remove, stop
 from platform_site.embedded.bootstrap import MAIN_DATABASE
-from platform_site.embedded.place import PORT, data_dir_from_environment, data_dir_of_tests
+from platform_site.embedded.place import PORT, data_dir_from_environment, data_dirs_of_tests
 from platform_site.embedded.server import log_file
 
 ACTIONS = {
@@ -27,12 +27,13 @@ def main(arguments: list[str]) -> int:
         epilog="actions:\n" + "\n".join(f"  {name:8}{text}" for name, text in ACTIONS.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--data-dir", type=Path, help="instead of SILO_DATA_DIR and the tests' folder in it")
+    parser.add_argument("--data-dir", type=Path, help="instead of SILO_DATA_DIR and the tests' folders in it")
     parser.add_argument("action", choices=ACTIONS, metavar="|".join(ACTIONS))
     # Split before argparse sees it, or it takes psql's options for its own.
     end = arguments.index("psql") + 1 if "psql" in arguments else len(arguments)
     options = parser.parse_args(arguments[:end])
-    chosen = [options.data_dir.resolve()] if options.data_dir else [data_dir_from_environment(), data_dir_of_tests()]
+    every = [data_dir_from_environment(), *data_dirs_of_tests()]
+    chosen = [options.data_dir.resolve()] if options.data_dir else every
     try:
         return _do(options.action, chosen, arguments[end:])
     except EmbeddedPostgresError as error:

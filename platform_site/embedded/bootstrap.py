@@ -18,7 +18,8 @@ local   all       all       reject
 """
 
 # Every step can be done again, so a start that was killed half-way is simply completed. LOGIN comes last: until then no
-# one can connect as the platform, and so no one finds a cluster that is not finished.
+# one can connect as the platform, and so no one finds a cluster that is not finished. The search path is said because
+# the default begins with "$user", and tenant databases have a schema of this name for Silo's notes.
 #
 # Without pg_signal_backend neither a tenant can be suspended nor its database dropped while its role has a session
 # there, or autovacuum a worker: the platform makes the tenants' roles, but does not have their rights.
@@ -30,6 +31,7 @@ SELECT 'CREATE DATABASE {MAIN_DATABASE} OWNER {PLATFORM_ROLE}'
 GRANT pg_signal_backend TO {PLATFORM_ROLE};
 REVOKE ALL ON DATABASE postgres, template1, {MAIN_DATABASE} FROM PUBLIC;
 GRANT CONNECT ON DATABASE postgres, {MAIN_DATABASE} TO {PLATFORM_ROLE};
+ALTER ROLE {PLATFORM_ROLE} SET search_path = public;
 ALTER ROLE {PLATFORM_ROLE} LOGIN;
 """
 

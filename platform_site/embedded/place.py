@@ -29,6 +29,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 LONGEST_SOCKET_PATH = 103
 
 
+TESTS = "test"
+
+
 @dataclass(frozen=True)
 class Account:
     """Another system user, whom the server runs as."""
@@ -43,9 +46,14 @@ def data_dir_from_environment() -> Path:
     return (PROJECT / (os.environ.get("SILO_DATA_DIR") or "var")).resolve()
 
 
-def data_dir_of_tests() -> Path:
-    """The tests have a cluster of their own, which does not care about durability."""
-    return data_dir_from_environment() / "test"
+def data_dir_of_tests(run: str) -> Path:
+    """Each run of the tests has a cluster of its own, so that two at once do not end each other's."""
+    return data_dir_from_environment() / TESTS / run
+
+
+def data_dirs_of_tests() -> list[Path]:
+    """Those of the runs that are going on, or were cut off."""
+    return sorted(path for path in (data_dir_from_environment() / TESTS).glob("*") if path.is_dir())
 
 
 def home(data_dir: Path) -> Path:

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psycopg2
 import pytest
+from django.conf import settings
 from django.db import DatabaseError, connections
 
 from accounts.models import User
-from platform_site import embedded
 from platform_site.embedded.server import log_file
 from tenant_data.models import Document
 from tenants.context import use_tenant
@@ -35,8 +35,8 @@ STEPS = [step.__name__ for step in provision.STEPS]
 
 def session(tenant: Tenant, **changes: str) -> psycopg2.extensions.connection:
     """Connect as the tenant's own role."""
-    settings = connections.settings[tenant.alias]
-    address = {key: settings[key.upper()] for key in ("host", "port", "user", "password")}
+    own = connections.settings[tenant.alias]
+    address = {key: own[key.upper()] for key in ("host", "port", "user", "password")}
     return psycopg2.connect(**{"dbname": tenant.alias, **address, **changes})
 
 
@@ -345,7 +345,7 @@ class TheRunTimeRole:
             (tenant,) = fleet.make("first")
         finally:
             as_superuser("postgres", "ALTER ROLE silo RESET log_statement")
-        log = log_file(embedded.data_dir_of_tests()).read_text(errors="replace")
+        log = log_file(settings.SILO_DATA_DIR).read_text(errors="replace")
         assert f'CREATE ROLE "{tenant.alias}"' in log
         assert connections.settings[tenant.alias]["PASSWORD"] not in log
 
