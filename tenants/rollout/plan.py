@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.migrations.exceptions import AmbiguityError
 from django.db.migrations.executor import MigrationExecutor
@@ -18,26 +20,94 @@ from tenants.tenant_apps import tenant_app_labels
 Step = tuple[Migration, bool]
 """A migration, and whether it is taken back: Django's own form of a plan."""
 
+Node = tuple[str, str | None]
+"""An app and one of its migrations, or None for before its first."""
+
+_RELATIVE = re.compile(r"[+-][1-9]\d*")
+
+
+class Target(Protocol):
+    """Where databases are to be brought. What that means may differ between groups, so each group's planner asks."""
+
+    @property
+    def title(self) -> str: ...
+
+    def nodes(self, executor: GroupExecutor) -> list[Node]:
+        """For each app concerned its migration, or None for before its first."""
+        ...
+
 
 @dataclass(frozen=True)
-class Target:
-    """Where databases are to be brought: for each node an app and a migration, or None for before its first."""
+class Latest:
+    """The last migration of a tenant app, or of all of them.
 
-    nodes: tuple[tuple[str, str | None], ...]
+    A group that has a squashed migration's predecessors in part has another last migration than one that has none.
+    """
+
+    app_label: str | None = None
+
+    @property
+    def title(self) -> str:
+        return self.app_label or "latest"
+
+    def nodes(self, executor: GroupExecutor) -> list[Node]:
+        wanted = {self.app_label} if self.app_label else tenant_app_labels()
+        return [node for node in executor.loader.graph.leaf_nodes() if node[0] in wanted]
+
+
+@dataclass(frozen=True)
+class Named:
+    """These migrations, and of each of their apps none beyond."""
+
+    named: tuple[Node, ...]
     title: str = field(compare=False)
+
+    def nodes(self, executor: GroupExecutor) -> list[Node]:
+        return [self._in_graph(node, executor.loader) for node in self.named]
+
+    @staticmethod
+    def _in_graph(node: Node, loader: MigrationLoader) -> Node:
+        app, name = node
+        if name is None or (app, name) in loader.graph.nodes or (app, name) not in loader.replacements:
+            return node
+        # As `migrate`: a squashed migration whose predecessors are applied in part stands for the last of them.
+        return loader.replacements[app, name].replaces[-1]
+
+
+@dataclass(frozen=True)
+class Relative:
+    """So many migrations of an app on (or, negative, back) from where each tenant stands."""
+
+    app_label: str
+    steps: int
+
+    @property
+    def title(self) -> str:
+        return f"{self.app_label} {self.steps:+d}"
+
+    def nodes(self, executor: GroupExecutor) -> list[Node]:
+        in_order = [m.name for m, _ in executor.whole_plan() if m.app_label == self.app_label]
+        applied = executor.loader.applied_migrations
+        standing = sum((self.app_label, name) in applied for name in in_order)
+        reached = standing + self.steps
+        if not 0 <= reached <= len(in_order):
+            raise RolloutRefusedError(
+                f"{self.title} leads beyond its {'last' if self.steps > 0 else 'first'} migration: "
+                f"{standing} of {len(in_order)} are applied"
+            )
+        return [(self.app_label, in_order[reached - 1] if reached else None)]
 
 
 def latest() -> Target:
-    """The last migration of every tenant app."""
-    loader = on_disk()
-    _refuse_conflicts(loader)
-    nodes = [node for node in loader.graph.leaf_nodes() if node[0] in tenant_app_labels()]
-    return Target(tuple(nodes), title="latest")
+    """The last migration of every tenant app. Raises ``RolloutRefusedError`` where an app has several."""
+    _refuse_conflicts(on_disk())
+    return Latest()
 
 
 def resolve(app_label: str | None, migration: str | None) -> Target:
-    """The target that ``migrate_tenants [app_label] [migration]`` names; both mean what they mean to ``migrate``.
+    """The target that ``migrate_tenants [app_label] [migration]`` names.
 
+    Both mean what they mean to ``migrate``; ``+2`` and ``-1`` as well, from where each tenant stands.
     Raises ``RolloutRefusedError``, saying what would be right.
     """
     if app_label is None:
@@ -50,33 +120,27 @@ def resolve(app_label: str | None, migration: str | None) -> Target:
         raise RolloutRefusedError(f"{app_label!r} has no migrations; make them with `manage.py makemigrations`")
     _refuse_conflicts(loader)
     if migration is None:
-        return Target(tuple(loader.graph.leaf_nodes(app_label)), title=app_label)
+        return Latest(app_label)
     if migration == "zero":
-        return Target(((app_label, None),), title=f"{app_label} zero")
-    try:
-        found = loader.get_migration_by_prefix(app_label, migration)
-    except AmbiguityError:
-        names = sorted(name for app, name in loader.disk_migrations if app == app_label and name.startswith(migration))
-        raise RolloutRefusedError(f"{migration!r} fits more than one migration: {', '.join(names)}") from None
-    except KeyError:
-        names = sorted(name for app, name in loader.disk_migrations if app == app_label)
-        raise RolloutRefusedError(f"{app_label} has no migration {migration!r}; it has {', '.join(names)}") from None
-    return Target(((app_label, found.name),), title=f"{app_label} {found.name}")
+        return Named(((app_label, None),), title=f"{app_label} zero")
+    if _RELATIVE.fullmatch(migration):
+        return Relative(app_label, int(migration))
+    return Named(((app_label, _full_name(loader, app_label, migration)),), title=f"{app_label} {migration}")
 
 
 def exactly(applied: tuple[MigrationKey, ...]) -> Target:
     """The target that has just these migrations applied: for each app the last of them, none for the others."""
     loader = on_disk()
     wanted = set(applied)
-    nodes: list[tuple[str, str | None]] = [
+    nodes: list[Node] = [
         key
         for key in sorted(wanted & set(loader.graph.nodes))
         if not any(child.key in wanted and child.key[0] == key[0] for child in loader.graph.node_map[key].children)
         and key[0] in tenant_app_labels()
     ]
     present = {app for app, _ in nodes}
-    nodes += [(app, None) for app in sorted(tenant_app_labels() & _migrated_apps() - present)]
-    return Target(tuple(nodes), title="the fleet's head")
+    nodes += [(app, None) for app in sorted(tenant_app_labels() & loader.migrated_apps - present)]
+    return Named(tuple(nodes), title="the fleet's head")
 
 
 class GroupExecutor(MigrationExecutor):
@@ -93,7 +157,7 @@ class GroupExecutor(MigrationExecutor):
         """
         self._refuse_unknown()
         self._refuse_inconsistent()
-        plan: list[Step] = self.migration_plan(list(target.nodes))
+        plan: list[Step] = self.migration_plan(target.nodes(self))
         if len({backwards for _, backwards in plan}) > 1:
             raise RolloutRefusedError(
                 "some apps would go forwards and others backwards; name one app and migration at a time"
@@ -108,9 +172,8 @@ class GroupExecutor(MigrationExecutor):
         """Everything there is, in the order in which an empty database would get it."""
         return self.migration_plan(self.loader.graph.leaf_nodes(), clean_start=True)
 
-    def missing_replacements(self) -> list[MigrationKey]:
-        """Squashed migrations whose replaced ones are all applied, and that are not recorded yet."""
-        recorded = self.loader.recorded
+    def missing_replacements(self, recorded: AbstractSet[MigrationKey]) -> list[MigrationKey]:
+        """Squashed migrations that are to be recorded, since those they replace all are."""
         return [
             key
             for key, migration in self.loader.replacements.items()
@@ -165,5 +228,12 @@ def _refuse_conflicts(loader: MigrationLoader) -> None:
         )
 
 
-def _migrated_apps() -> set[str]:
-    return set(on_disk().migrated_apps)
+def _full_name(loader: MigrationLoader, app_label: str, beginning: str) -> str:
+    names = sorted(name for app, name in loader.disk_migrations if app == app_label)
+    try:
+        return loader.get_migration_by_prefix(app_label, beginning).name
+    except AmbiguityError:
+        fitting = ", ".join(name for name in names if name.startswith(beginning))
+        raise RolloutRefusedError(f"{beginning!r} fits more than one migration: {fitting}") from None
+    except KeyError:
+        raise RolloutRefusedError(f"{app_label} has no migration {beginning!r}; it has {', '.join(names)}") from None

@@ -101,7 +101,7 @@ def prepare(applied: tuple[MigrationKey, ...], target: Target) -> Program:
     """The program from ``applied`` to ``target``. Raises as ``steps_to`` does, and ``IrreversibleError``."""
     executor = GroupExecutor(applied)
     plan = executor.steps_to(target)
-    replacements = tuple(executor.missing_replacements())
+    replacements = tuple(executor.missing_replacements(_recorded_after(applied, plan).keys()))
     if not plan:
         return Program((), replacements, (), None, None)
     if "contenttypes" in tenant_app_labels():
@@ -116,15 +116,20 @@ def prepare(applied: tuple[MigrationKey, ...], target: Target) -> Program:
 def result_of(applied: tuple[MigrationKey, ...], target: Target) -> tuple[MigrationKey, ...]:
     """What will be applied when a database with ``applied`` has been brought to ``target``."""
     executor = GroupExecutor(applied)
+    after = _recorded_after(applied, executor.steps_to(target))
+    return (*after, *executor.missing_replacements(after.keys()))
+
+
+def _recorded_after(applied: tuple[MigrationKey, ...], plan: list[Step]) -> dict[MigrationKey, None]:
+    """The records after a plan, in their order."""
     after = dict.fromkeys(applied)
-    for migration, backwards in executor.steps_to(target):
+    for migration, backwards in plan:
         for key in recorded_names(migration):
             if backwards:
                 after.pop(key, None)
             else:
                 after[key] = None
-    done = GroupExecutor(tuple(after))
-    return (*after, *done.missing_replacements())
+    return after
 
 
 def recorded_names(migration: Migration) -> list[MigrationKey]:

@@ -103,6 +103,20 @@ class ARollout:
         assert columns_of(acme) == {"id", "text", "colour", "rank"}
         assert "notes_note_rank" in there
 
+    def test_steps_back_and_on_from_where_each_tenant_stands(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        acme, globex = fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+        notes.add("0003_rank", ADD_INDEXED)
+        roll_out("notes", "0002", selection=Selection(slugs=("first",)))
+        roll_out("notes", "+1")
+        assert (len(applied_to(acme)), len(applied_to(globex))) == (3, 2)
+        roll_out("notes", "-1")
+        assert (len(applied_to(acme)), len(applied_to(globex))) == (2, 1)
+
+    def test_does_not_step_beyond_the_first(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        assert "beyond its first" in roll_out("notes", "-2").failures[0].failure.message
+
     def test_takes_all_of_an_app_back(self, fleet: Fleet, notes: NotesMigrations) -> None:
         (acme,) = fleet.make("first")
         roll_out("notes", "zero")
@@ -211,6 +225,20 @@ class TheSchema:
         assert roll_out().state in {"succeeded", "nothing_to_do"}
         assert applied_to(acme) == ["0001_initial", "0002_colour", "0001_squashed_0002"]
         assert roll_out().state == "nothing_to_do"
+
+    def test_is_completed_where_a_squashed_migrations_predecessors_are_applied_in_part(
+        self, fleet: Fleet, notes: NotesMigrations
+    ) -> None:
+        partly, fresh = fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+        notes.add("0003_rank", ADD_INDEXED)
+        roll_out("notes", "0002", selection=Selection(slugs=("first",)))
+        replaced = 'replaces = [("notes", "0002_colour"), ("notes", "0003_rank")]'
+        notes.squash("0002_squashed_0003", ADD_COLOUR, ADD_INDEXED, attributes=replaced, after="0001_initial")
+        report = roll_out()
+        assert not report.failures
+        assert schema_of(partly) == schema_of(fresh)
+        assert set(applied_to(partly)) == set(applied_to(fresh))
 
 
 def migrate_as_django_does(tenant: Tenant) -> None:

@@ -51,7 +51,7 @@ class NotesMigrations:
         (self.folder / f"{name}.py").write_text(
             FILE.format(
                 before=textwrap.dedent(before),
-                dependency=f'("notes", "{self._last}")',
+                dependency=f'("notes", "{self._last}")' if self._last else "",
                 attributes=attributes,
                 operations=lines if operations else "",
             )
@@ -59,13 +59,10 @@ class NotesMigrations:
         self._last = name
         disk.forget()
 
-    def squash(self, name: str, *operations: str, attributes: str) -> None:
-        """Write one that depends on none, since it replaces those before it."""
+    def squash(self, name: str, *operations: str, attributes: str, after: str = "") -> None:
+        """Write one that replaces those before it, and depends on ``after``."""
+        self._last = after
         self.add(name, *operations, attributes=attributes)
-        path = self.folder / f"{name}.py"
-        lines = path.read_text().splitlines(keepends=True)
-        path.write_text("".join("    dependencies = []\n" if "dependencies" in line else line for line in lines))
-        disk.forget()
 
 
 @contextmanager

@@ -32,6 +32,7 @@ examples:
   migrate_tenants --plan                       what would be done, by group of tenants
   migrate_tenants                              every tenant to the last migration of every tenant app
   migrate_tenants tenant_data 0001             back (or forth) to a migration; "zero" takes all of an app back
+  migrate_tenants tenant_data -1               one migration back (or +2 on) from where each tenant stands
   migrate_tenants --tenant acme --tenant globex
   migrate_tenants --on-error continue --max-failures 5%
   migrate_tenants --check                      exit 1 if a tenant is behind: for a deploy's first step
@@ -52,7 +53,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("app_label", nargs="?", help="Tenant app; without it, all of them.")
-        parser.add_argument("migration", nargs="?", help='Name or unique beginning of one; "zero" for none.')
+        parser.add_argument("migration", nargs="?", help='Name or unique beginning of one; "zero" for none; -1, +2.')
         parser.add_argument("--noinput", action="store_false", dest="interactive", help="Ask nothing.")
 
         select = parser.add_argument_group("selection")
