@@ -21,6 +21,5 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.apps.notes"]
 MIGRATION_MODULES = {"notes": os.environ.get("SILO_TEST_MIGRATIONS", "tests.apps.notes.migrations")}
 
 TENANT_FILES_ROOT = SILO_DATA_DIR / "files"
-EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 # Argon2 is slow on purpose; what is stored for the users of tests protects nobody.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

@@ -63,6 +63,9 @@ class MaxFailures:
             raise ValueError(f"{text!r} is neither a number nor a share such as 5%")
         return cls(number=int(text))
 
+    def __str__(self) -> str:
+        return f"{self.percent:g}%" if self.percent is not None else str(self.number)
+
     def of(self, total: int) -> float:
         return self.number if self.number is not None else total * (self.percent or 0) / 100
 

@@ -12,7 +12,9 @@ import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Protocol
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+from uuid import UUID
 
 from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
@@ -44,7 +46,11 @@ EXPLAINED_FAILURES = 20
 
 @dataclass(frozen=True)
 class Request:
-    """What a rollout is asked to do."""
+    """What a rollout is asked to do.
+
+    ``asked`` is the app and migration as they were named. Tenants in ``done`` (ids) are taken for up to date: an
+    earlier part of this rollout migrated them.
+    """
 
     target: Target
     selection: Selection = field(default_factory=Selection)
@@ -53,6 +59,23 @@ class Request:
     max_failures: MaxFailures | None = None
     work: WorkOptions = field(default_factory=WorkOptions)
     started_by: User | None = None
+    asked: tuple[str | None, str | None] = (None, None)
+    done: frozenset[UUID] = frozenset()
+
+    def as_json(self) -> dict[str, Any]:
+        """What the ledger keeps, so that the rollout can be gone on with."""
+        app_label, migration = self.asked
+        return {
+            "app_label": app_label,
+            "migration": migration,
+            "selection": self.selection.as_json(),
+            "workers": self.workers,
+            "on_error": self.on_error,
+            "max_failures": str(self.max_failures) if self.max_failures else None,
+            "fake": self.work.fake,
+            "lock_timeout_ms": self.work.limits.lock_timeout / timedelta(milliseconds=1),
+            "statement_timeout_ms": self.work.limits.statement_timeout / timedelta(milliseconds=1),
+        }
 
 
 class Stop:
@@ -128,11 +151,7 @@ def run_rollout(request: Request, *, watcher: Watcher | None = None, stop: Stop 
     """
     require_main_migrated()
     tenants = request.selection.tenants()
-    ledger = Ledger.begin(
-        target=request.target.title,
-        options={"selection": request.selection.as_json(), "workers": request.workers, "fake": request.work.fake},
-        started_by=request.started_by,
-    )
+    ledger = Ledger.begin(target=request.target.title, options=request.as_json(), started_by=request.started_by)
     return _Run(request, tenants, ledger, watcher or Silent(), stop or Stop()).carry_out()
 
 
@@ -255,6 +274,8 @@ class _Run:
     def _bring(self, tenant: Tenant) -> Outcome:
         if tenant.state != Tenant.State.ACTIVE:
             return Outcome(AttemptState.SKIPPED, reason=f"it is {tenant.state}")
+        if tenant.pk in self.request.done:
+            return Outcome(AttemptState.UP_TO_DATE, reason="an earlier part of this rollout migrated it")
         return bring(tenant, self.programs, self.work, may_go_on=lambda: not self.stop.is_asked())
 
     def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:

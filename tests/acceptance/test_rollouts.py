@@ -289,6 +289,31 @@ call_command("migrate_tenants")
         assert sorted(Rollout.objects.values_list("state", flat=True)) == ["interrupted", "succeeded"]
 
 
+class AResumedRollout:
+    def test_goes_on_with_the_target_and_tenants_it_had(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        acme, globex = fleet.make("first", "second")
+        notes.add("0002_rank", ADD_INDEXED)
+        arguments = "call_command('migrate_tenants', 'notes', '0002', '--tenant', 'first')"
+        kill = KilledBeforeTheRecordIsCommitted.KILL.replace('call_command("migrate_tenants")', arguments)
+        fleet.start("-c", kill).communicate(timeout=60)
+        found = fleet.migrate_json("--resume")
+        assert (found["exit"], found["target"], found["tenants"]["total"]) == (0, "notes 0002", 1)
+        assert (len(applied_to(acme)), len(applied_to(globex))) == (2, 1)
+
+    def test_does_not_take_a_step_twice(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        notes.add("0003_rank", ADD_INDEXED)
+        first = fleet.migrate_json("notes", "+1")
+        again = fleet.migrate_json("--resume", first["rollout"][:8])
+        assert (again["exit"], again["state"]) == (0, "nothing_to_do")
+        assert applied_to(acme) == ["0001_initial", "0002_colour"]
+
+    @pytest.mark.parametrize("arguments", [["--resume"], ["--resume", "nonsense"], ["notes", "--resume", "x"]])
+    def test_is_refused_where_there_is_none(self, fleet: Fleet, arguments: list[str]) -> None:
+        assert fleet.manage("migrate_tenants", *arguments).returncode == 2
+
+
 class KilledBeforePostMigrate:
     """Case 3: up to date also means that post_migrate has run."""
 

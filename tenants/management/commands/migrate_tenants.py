@@ -15,10 +15,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenants.databases.sessions import SessionLimits
-from tenants.errors import TenantError
+from tenants.errors import RolloutRefusedError, TenantError
 from tenants.management.arguments import add_format, duration, key_value, max_failures, positive
 from tenants.rollout import report
 from tenants.rollout.plan import resolve
+from tenants.rollout.resume import request_again
 from tenants.rollout.runner import DEFAULT_WORKERS, Request, Stop, require_main_migrated, run_rollout
 from tenants.rollout.selection import Selection
 from tenants.rollout.survey import survey
@@ -98,6 +99,13 @@ class Command(BaseCommand):
             metavar="15min",
             help="How long a statement may run (default 15min).",
         )
+        how.add_argument(
+            "--resume",
+            nargs="?",
+            const="",
+            metavar="ID",
+            help="Go on with a rollout that was cut off, as it was asked for (default: the last).",
+        )
         how.add_argument("--fake", action="store_true", help="Record the migrations and run nothing.")
         add_format(how)
 
@@ -111,18 +119,7 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=REFUSED) from error
 
     def _migrate(self, options: dict[str, Any]) -> None:
-        request = Request(
-            target=resolve(options["app_label"], options["migration"]),
-            selection=selection_of(options),
-            workers=options["workers"],
-            on_error=options["on_error"],
-            max_failures=options["max_failures"],
-            work=WorkOptions(
-                limits=SessionLimits(options["lock_timeout"], options["statement_timeout"]),
-                fake=options["fake"],
-                interactive=options["interactive"],
-            ),
-        )
+        request = request_of(options)
         with report.progress() as watcher, stopped_by_signals() as stop:
             outcome = run_rollout(request, watcher=watcher, stop=stop)
         self.stdout.write(report.as_json(outcome) if options["format"] == "json" else report.in_words(outcome))
@@ -148,6 +145,27 @@ class Command(BaseCommand):
             self.stdout.write(report.survey_in_words(found, target=target.title))
         if found.failures or (options["check"] and found.behind):
             raise SystemExit(NOT_ALL_THERE)
+
+
+def request_of(options: dict[str, Any]) -> Request:
+    selection, asked = selection_of(options), (options["app_label"], options["migration"])
+    if options["resume"] is not None:
+        if asked != (None, None) or selection != Selection() or options["fake"]:
+            raise RolloutRefusedError("--resume takes its target and tenants from the rollout that it goes on with")
+        return request_again(options["resume"])
+    return Request(
+        target=resolve(*asked),
+        asked=asked,
+        selection=selection,
+        workers=options["workers"],
+        on_error=options["on_error"],
+        max_failures=options["max_failures"],
+        work=WorkOptions(
+            limits=SessionLimits(options["lock_timeout"], options["statement_timeout"]),
+            fake=options["fake"],
+            interactive=options["interactive"],
+        ),
+    )
 
 
 def selection_of(options: dict[str, Any]) -> Selection:

@@ -1,0 +1,70 @@
+"""Going on with a rollout that was cut off, as it was asked for."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.db.models import CharField
+from django.db.models.functions import Cast
+
+from tenants.databases.sessions import SessionLimits
+from tenants.errors import RolloutRefusedError
+from tenants.models import Rollout, RolloutAttempt
+from tenants.rollout.plan import resolve
+from tenants.rollout.policy import MaxFailures
+from tenants.rollout.runner import Request
+from tenants.rollout.selection import Selection
+from tenants.rollout.worker import WorkOptions
+
+
+def request_again(rollout_id: str) -> Request:
+    """The request of a rollout, by its id, the beginning of one, or "" for the last.
+
+    Tenants that it migrated count as done: a step such as ``-1`` must not be taken twice. Raises
+    ``RolloutRefusedError`` where there is no such rollout.
+    """
+    rollout = _find(rollout_id)
+    asked = rollout.options
+    selection = asked.get("selection", {})
+    done = rollout.attempts.filter(state=RolloutAttempt.State.MIGRATED, tenant__isnull=False)
+    return Request(
+        target=resolve(asked.get("app_label"), asked.get("migration")),
+        asked=(asked.get("app_label"), asked.get("migration")),
+        selection=Selection(
+            slugs=tuple(selection.get("slugs", ())),
+            excluded=tuple(selection.get("excluded", ())),
+            labels=tuple((key, value) for key, value in selection.get("labels", ())),
+            server=selection.get("server"),
+        ),
+        workers=asked["workers"],
+        on_error=asked["on_error"],
+        max_failures=MaxFailures.parse(asked["max_failures"]) if asked.get("max_failures") else None,
+        work=WorkOptions(
+            limits=SessionLimits(
+                lock_timeout=timedelta(milliseconds=asked["lock_timeout_ms"]),
+                statement_timeout=timedelta(milliseconds=asked["statement_timeout_ms"]),
+            ),
+            fake=asked["fake"],
+        ),
+        done=frozenset(done.values_list("tenant_id", flat=True)),
+    )
+
+
+def _find(rollout_id: str) -> Rollout:
+    rollouts = Rollout.objects.order_by("-started_at")
+    if not rollout_id:
+        last = rollouts.first()
+        if last is None:
+            raise RolloutRefusedError("there is no rollout to go on with")
+        return last
+    try:
+        fitting = list(rollouts.filter(pk=UUID(rollout_id)))
+    except (ValueError, ValidationError):
+        fitting = list(rollouts.annotate(text=Cast("id", CharField())).filter(text__startswith=rollout_id.lower())[:2])
+    if len(fitting) != 1:
+        raise RolloutRefusedError(
+            f"{'no' if not fitting else 'more than one'} rollout is {rollout_id!r}; see `manage.py tenants history`"
+        )
+    return fitting[0]
