@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import re
+from collections.abc import Callable
 from datetime import timedelta
+from typing import TypeVar
 
 from django.core.management.base import CommandParser
 
-from tenants.rollout.policy import MaxFailures
+Parsed = TypeVar("Parsed")
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|min|h)")
 _UNIT_MS = {"ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000}
@@ -39,8 +41,13 @@ def duration(text: str) -> timedelta:
     return timedelta(milliseconds=float(match[1]) * _UNIT_MS[match[2]])
 
 
-def max_failures(text: str) -> MaxFailures:
-    try:
-        return MaxFailures.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from error
+def parsed_by(parse: Callable[[str], Parsed]) -> Callable[[str], Parsed]:
+    """An argument type of a parser that raises ``ValueError`` and says why."""
+
+    def argument(text: str) -> Parsed:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return argument

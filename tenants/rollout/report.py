@@ -43,7 +43,11 @@ class LiveProgress:
         self._progress.stop()
 
     def begun(self, rollout_id: str | None, title: str, total: int) -> None:
-        self._task = self._progress.add_task(f"to {title}", total=total)
+        self._title = f"to {title}"
+        self._task = self._progress.add_task(self._title, total=total)
+
+    def wave(self, title: str, number: int, of: int, tenants: int) -> None:
+        self._progress.update(self._task, description=f"{self._title}, wave {number} of {of} ({title})")
 
     def done(self, tenant: Tenant | None, outcome: Outcome) -> None:
         if outcome.failure is not None:
@@ -68,7 +72,10 @@ class LineProgress:
 
     def begun(self, rollout_id: str | None, title: str, total: int) -> None:
         self._total = total
-        self._say(f"rollout {rollout_id} to {title}: {total} tenants")
+        self._say(f"rollout {rollout_id} to {title}: {_count(total, 'tenant')}")
+
+    def wave(self, title: str, number: int, of: int, tenants: int) -> None:
+        self._say(f"wave {number} of {of} ({title}): {_count(tenants, 'tenant')}")
 
     def done(self, tenant: Tenant | None, outcome: Outcome) -> None:
         self._done += tenant is not None
@@ -148,9 +155,10 @@ def in_words(report: Report) -> str:
         f"{counts[AttemptState.SKIPPED]} skipped",
         f"{report.pending} pending",
     ]
-    shown = [part for part in parts if not part.startswith("0 ")] or ["no tenants"]
+    shown = ", ".join(part for part in parts if not part.startswith("0 "))
     state = report.state.replace("_", " ")
-    lines = [f"{state}: {', '.join(shown)} of {report.total}, to {report.target}, in {report.seconds:.1f} s"]
+    result = f"{shown} of {report.total}" if shown else "there are no tenants" if not report.total else "0 tenants"
+    lines = [f"{state}: {result}, to {report.target}, in {report.seconds:.1f} s"]
     lines += _failures_in_words(report.failures)
     if report.state == "failed" and any(failed.tenant is None for failed in report.failures):
         lines.append("It failed on the template, so no tenant was touched. Mend the migration and run the same again.")

@@ -16,6 +16,7 @@ from tenants.rollout.plan import resolve
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.runner import Request
 from tenants.rollout.selection import Selection
+from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
 
 
@@ -41,6 +42,8 @@ def request_again(rollout_id: str) -> Request:
         workers=asked["workers"],
         on_error=asked["on_error"],
         max_failures=MaxFailures.parse(asked["max_failures"]) if asked.get("max_failures") else None,
+        canary=Canary.parse(asked["canary"]) if asked.get("canary") else None,
+        waves=parse_waves(asked["waves"]) if asked.get("waves") else (),
         work=WorkOptions(
             limits=SessionLimits(
                 lock_timeout=timedelta(milliseconds=asked["lock_timeout_ms"]),

@@ -29,6 +29,7 @@ from tenants.rollout.plan import Target
 from tenants.rollout.policy import Brake, MaxFailures
 from tenants.rollout.program import Programs
 from tenants.rollout.selection import Selection
+from tenants.rollout.waves import CANARY, Canary, Wave, in_waves
 from tenants.rollout.worker import Failure, Outcome, WorkOptions, bring
 from tenants.tenant_apps import dual_app_labels, tenant_app_labels
 
@@ -57,6 +58,8 @@ class Request:
     workers: int = DEFAULT_WORKERS
     on_error: str = "stop"
     max_failures: MaxFailures | None = None
+    canary: Canary | None = None
+    waves: tuple[float, ...] = ()
     work: WorkOptions = field(default_factory=WorkOptions)
     started_by: User | None = None
     asked: tuple[str | None, str | None] = (None, None)
@@ -72,6 +75,8 @@ class Request:
             "workers": self.workers,
             "on_error": self.on_error,
             "max_failures": str(self.max_failures) if self.max_failures else None,
+            "canary": str(self.canary) if self.canary else None,
+            "waves": ",".join(f"{share:g}%" for share in self.waves) or None,
             "fake": self.work.fake,
             "lock_timeout_ms": self.work.limits.lock_timeout / timedelta(milliseconds=1),
             "statement_timeout_ms": self.work.limits.statement_timeout / timedelta(milliseconds=1),
@@ -97,6 +102,8 @@ class Watcher(Protocol):
     """Hears how a rollout goes. Called in the main thread."""
 
     def begun(self, rollout_id: str | None, title: str, total: int) -> None: ...
+
+    def wave(self, title: str, number: int, of: int, tenants: int) -> None: ...
 
     def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
 
@@ -140,6 +147,8 @@ class Silent:
 
     def begun(self, rollout_id: str | None, title: str, total: int) -> None: ...
 
+    def wave(self, title: str, number: int, of: int, tenants: int) -> None: ...
+
     def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
 
 
@@ -151,8 +160,9 @@ def run_rollout(request: Request, *, watcher: Watcher | None = None, stop: Stop 
     """
     require_main_migrated()
     tenants = request.selection.tenants()
+    waves = in_waves(tenants, request.canary, request.waves)
     ledger = Ledger.begin(target=request.target.title, options=request.as_json(), started_by=request.started_by)
-    return _Run(request, tenants, ledger, watcher or Silent(), stop or Stop()).carry_out()
+    return _Run(request, tenants, waves, ledger, watcher or Silent(), stop or Stop()).carry_out()
 
 
 def require_main_migrated() -> None:
@@ -176,8 +186,17 @@ def require_main_migrated() -> None:
 class _Run:
     """One rollout while it runs."""
 
-    def __init__(self, request: Request, tenants: list[Tenant], ledger: Ledger, watcher: Watcher, stop: Stop) -> None:
-        self.request, self.tenants, self.ledger, self.watcher, self.stop = request, tenants, ledger, watcher, stop
+    def __init__(
+        self,
+        request: Request,
+        tenants: list[Tenant],
+        waves: list[Wave],
+        ledger: Ledger,
+        watcher: Watcher,
+        stop: Stop,
+    ) -> None:
+        self.request, self.tenants, self.waves = request, tenants, waves
+        self.ledger, self.watcher, self.stop = ledger, watcher, stop
         self.programs = Programs(request.target)
         self.work = replace(request.work, application_name=f"silo rollout {ledger.rollout.id}")
         self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
@@ -191,7 +210,7 @@ class _Run:
         try:
             head_key = self._template_first() if self.request.selection.is_whole_fleet else None
             if not self.report.failures:
-                self._migrate(self.tenants)
+                self._migrate_in_waves()
                 if head_key is not None and self._is_complete():
                     self._move_fleet(head_key)
             state = self._state()
@@ -219,6 +238,17 @@ class _Run:
                 self._take(None, Outcome(AttemptState.FAILED, failure=failure))
                 return None
         return key
+
+    def _migrate_in_waves(self) -> None:
+        for number, wave in enumerate(self.waves, start=1):
+            if len(self.waves) > 1:
+                self.watcher.wave(wave.title, number, len(self.waves), len(wave.tenants))
+            self._migrate(wave.tenants)
+            if wave.title == CANARY and self.report.failures and self.request.max_failures is None:
+                # That is what a canary is for.
+                self.braked = True
+            if self.braked or self.stop.is_asked():
+                return
 
     def _migrate(self, tenants: Iterable[Tenant]) -> None:
         """Bring tenants along, several at a time. Each worker takes the next tenant when it is done with one."""

@@ -25,7 +25,7 @@ class MigrateTenants:
         found = json.loads(done.stdout)
         assert (list(found), list(found["tenants"])) == (OBJECT, COUNTS)
         assert (found["state"], found["target"], found["tenants"]["up_to_date"]) == ("nothing_to_do", "latest", 1)
-        assert "1 tenants" in done.stderr
+        assert "1 tenant" in done.stderr
 
     def test_succeeds_on_an_empty_fleet(self, fleet: Fleet) -> None:
         found = fleet.migrate_json()
@@ -42,6 +42,10 @@ class MigrateTenants:
             (["--max-failures", "many"], "5%"),
             (["--lock-timeout", "2"], "2s"),
             (["--plan", "--sql"], "not allowed with"),
+            (["--canary", "nobody"], "nobody"),
+            (["--canary", "0"], "at least one"),
+            (["--waves", "50%,20%"], "grow to 100%"),
+            (["--waves", "5,100"], "5%"),
             (["accounts"], "not a tenant app"),
             (["notes", "0009"], "0001_initial"),
             (["--nonsense"], "unrecognized"),

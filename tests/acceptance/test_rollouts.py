@@ -541,6 +541,8 @@ class ATenantMadeMeanwhile:
         class SignUpMeanwhile:
             def begun(self, *_: object) -> None: ...
 
+            def wave(self, *_: object) -> None: ...
+
             def done(self, tenant: Tenant | None, outcome: object) -> None:
                 if tenant is not None and not made:
                     made.extend(fleet.make("late"))

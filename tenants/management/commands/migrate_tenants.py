@@ -16,13 +16,15 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError, TenantError
-from tenants.management.arguments import add_format, duration, key_value, max_failures, positive
+from tenants.management.arguments import add_format, duration, key_value, parsed_by, positive
 from tenants.rollout import report
 from tenants.rollout.plan import resolve
+from tenants.rollout.policy import MaxFailures
 from tenants.rollout.resume import request_again
 from tenants.rollout.runner import DEFAULT_WORKERS, Request, Stop, require_main_migrated, run_rollout
 from tenants.rollout.selection import Selection
 from tenants.rollout.survey import survey
+from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
 
 NOT_ALL_THERE = 1
@@ -35,7 +37,9 @@ examples:
   migrate_tenants tenant_data 0001             back (or forth) to a migration; "zero" takes all of an app back
   migrate_tenants tenant_data -1               one migration back (or +2 on) from where each tenant stands
   migrate_tenants --tenant acme --tenant globex
+  migrate_tenants --canary 2% --waves 10%,50%,100%
   migrate_tenants --on-error continue --max-failures 5%
+  migrate_tenants --resume                     go on with the last rollout, as it was asked for
   migrate_tenants --check                      exit 1 if a tenant is behind: for a deploy's first step
 
 exit codes:
@@ -80,7 +84,23 @@ class Command(BaseCommand):
             "3 equal errors in a row or over 2%% failed once 50 were tried.",
         )
         how.add_argument(
-            "--max-failures", type=max_failures, metavar="N|N%", help="Begin no more once more than these have failed."
+            "--max-failures",
+            type=parsed_by(MaxFailures.parse),
+            metavar="N|N%",
+            help="Begin no more once more than these have failed.",
+        )
+        how.add_argument(
+            "--canary",
+            type=parsed_by(Canary.parse),
+            metavar="N|N%|SLUG,...",
+            help="Migrate these first, the smallest databases, or the named; go on only if all of them succeed.",
+        )
+        how.add_argument(
+            "--waves",
+            type=parsed_by(parse_waves),
+            default=(),
+            metavar="5%,25%,100%",
+            help="Migrate in waves, each up to this share of all; the next begins when the last has ended well.",
         )
         how.add_argument(
             "--workers", type=positive, default=DEFAULT_WORKERS, metavar="N", help="Tenants at a time (default 4)."
@@ -160,6 +180,8 @@ def request_of(options: dict[str, Any]) -> Request:
         workers=options["workers"],
         on_error=options["on_error"],
         max_failures=options["max_failures"],
+        canary=options["canary"],
+        waves=options["waves"],
         work=WorkOptions(
             limits=SessionLimits(options["lock_timeout"], options["statement_timeout"]),
             fake=options["fake"],
