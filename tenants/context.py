@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Protocol
 
+from asgiref.sync import sync_to_async
 from django.db import transaction
 
-from tenants.errors import NoTenantError
+from tenants.errors import NoTenantError, WrongTenantError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -44,6 +45,8 @@ class Directory(Protocol):
 
 
 _current: ContextVar[Reachable | None] = ContextVar("silo_current_tenant", default=None)
+_entered: ContextVar[tuple[str, ...]] = ContextVar("silo_entered_tenants", default=())
+"""The aliases of all scopes around the code that runs, the innermost last."""
 _directory: Directory | None = None
 
 
@@ -60,6 +63,9 @@ class use_tenant:
 
     Raises ``UnknownTenantError`` for a slug that no tenant has, and ``TenantUnavailableError`` for a tenant that is
     not active.
+
+    In a generator the tenant is current only until the next ``yield`` gives control away: what runs there may enter
+    another tenant, and if scopes are left in another order than they were entered, ``WrongTenantError`` is raised.
     """
 
     def __init__(self, tenant_or_slug: Tenant | str) -> None:
@@ -67,6 +73,8 @@ class use_tenant:
         self._scope: Any = None
 
     def __enter__(self) -> Tenant:
+        if self._scope is not None:
+            raise RuntimeError("this use_tenant() is entered already; make another one")
         directory = _required_directory()
         tenant = directory.find(self._asked) if isinstance(self._asked, str) else self._asked
         tenant.require_active()
@@ -88,20 +96,40 @@ class use_tenant:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        alias = required_alias()
         self.__exit__(kind, error, trace)
+        if alias not in _entered.get():
+            # Django's async methods open their connection in the thread that serves this task, and it is closed there.
+            await sync_to_async(_required_directory().leave)(alias)
 
 
 @contextmanager
 def acting_on(database: Reachable) -> Iterator[None]:
     """Make a database current whatever its state. For rollouts and maintenance; all others take ``use_tenant``."""
     before = _current.get()
-    token = _current.set(database)
+    _current.set(database)
+    _entered.set((*_entered.get(), database.alias))
     try:
         yield
     finally:
-        _current.reset(token)
-        if before is None or before.alias != database.alias:
+        in_order = _current.get() is database
+        # Generators may end in another order, or in another context, than they began. Then nothing is current: what
+        # follows raises, where it would else go on in whichever tenant was left behind.
+        _current.set(before if in_order else None)
+        around = _without_last(_entered.get(), database.alias)
+        _entered.set(around)
+        if database.alias not in around:
             _required_directory().leave(database.alias)
+        if not in_order:
+            raise WrongTenantError(
+                f"the scope of {database.slug} was left inside another one: did a generator mix two?"
+            )
+
+
+def _without_last(aliases: tuple[str, ...], alias: str) -> tuple[str, ...]:
+    """Less the innermost scope of this alias, which need not be the innermost of all."""
+    at = len(aliases) - 1 - aliases[::-1].index(alias) if alias in aliases else len(aliases)
+    return aliases[:at] + aliases[at + 1 :]
 
 
 @contextmanager

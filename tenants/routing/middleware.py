@@ -17,13 +17,13 @@ two different tenants                         404
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import Http404, JsonResponse
 
-from tenants.context import use_tenant
+from tenants.context import use_main, use_tenant
 from tenants.errors import TenantUnavailableError, UnknownTenantError
 from tenants.routing.registry import directory
 from tenants.routing.resolvers import RESOLVERS, from_path
@@ -83,5 +83,6 @@ def tenant_of(request: HttpRequest) -> Tenant | None:
 
 def _scope_of(tenant: Tenant | None) -> AbstractContextManager[object]:
     if tenant is None or tenant.state != tenant.State.ACTIVE:
-        return nullcontext()
+        # Said, and not left as it is: should a tenant ever stay current in a thread, no request inherits it.
+        return use_main()
     return use_tenant(tenant)

@@ -4,8 +4,7 @@
 model               what is current               outcome
 ==================  ============================  =========================================
 main's              anything                      main
-tenant's            a tenant                      that tenant; raises where the instance, or the
-                                                  queryset, is another tenant's
+tenant's            a tenant                      that tenant; raises where the instance is another's
 tenant's            none                          raises ``NoTenantError``
 in both             --                            the instance's database, else the current
                                                   tenant, else main
@@ -58,18 +57,15 @@ class TenantRouter:
             return app_label not in tenant_app_labels() or app_label in dual_app_labels()
         return None
 
-    def _database_of(
-        self, model: type[Model], instance: Model | None = None, built_under: str | None = None, **_: Any
-    ) -> str:
+    def _database_of(self, model: type[Model], instance: Model | None = None, **_: Any) -> str:
         if not lives_in_tenants(model):
             return DEFAULT_DB_ALIAS
         current = current_alias()
         origin = instance._state.db if instance is not None and lives_in_tenants(instance.__class__) else None
         if lives_in_main(model):
-            return origin or built_under or current or DEFAULT_DB_ALIAS
-        for source in (origin, built_under):
-            if source is not None and current is not None and source != current:
-                raise WrongTenantError(f"{model._meta.label} of {source} while {current} is current")
+            return origin or current or DEFAULT_DB_ALIAS
+        if origin is not None and current is not None and origin != current:
+            raise WrongTenantError(f"{model._meta.label} of {origin} while {current} is current")
         if current is not None:
             return current
         if origin is not None and databases().is_pinned(origin):

@@ -6,11 +6,14 @@ import asyncio
 import copy
 import pickle
 import threading
+from collections.abc import Callable, Generator
+from typing import Any
 from uuid import uuid4
 
 import pytest
 from asgiref.sync import sync_to_async
 from django.db import connections
+from django.db.models import Exists, OuterRef
 
 from accounts.models import User
 from tenant_data.models import Document, File
@@ -78,6 +81,32 @@ class AQuerysetOfAnotherTenant:
         with use_tenant(globex), pytest.raises(WrongTenantError):
             list(lazy)
 
+    def test_cannot_stand_inside_a_query(self, acme: Tenant, globex: Tenant) -> None:
+        with use_tenant(acme):
+            files = File.objects.all()
+        with use_tenant(globex):
+            with pytest.raises(WrongTenantError):
+                list(Document.objects.filter(file__in=files))
+            with pytest.raises(WrongTenantError):
+                list(Document.objects.filter(Exists(files.filter(pk=OuterRef("file")))))
+
+    def test_cannot_be_combined_with_one_of_this(self, acme: Tenant, globex: Tenant) -> None:
+        with use_tenant(acme):
+            theirs = Document.objects.filter(title="a")
+        with use_tenant(globex), pytest.raises(WrongTenantError):
+            Document.objects.filter(title="b") | theirs
+
+    @pytest.mark.parametrize("read", [list, len, bool, lambda rows: rows[0], lambda rows: rows.count()])
+    def test_does_not_give_out_the_rows_it_holds(
+        self, acme: Tenant, globex: Tenant, read: Callable[[Any], object]
+    ) -> None:
+        shared = Note.objects.all()
+        with use_tenant(acme):
+            Note.objects.create(text="of acme")
+            assert [note.text for note in shared] == ["of acme"]
+        with use_tenant(globex), pytest.raises(WrongTenantError):
+            read(shared)
+
     def test_one_built_under_no_tenant_serves_whichever_is_current(self, acme: Tenant, globex: Tenant) -> None:
         shared = Document.objects.all()
         with use_tenant(acme):
@@ -122,6 +151,24 @@ class ARowOfAnotherTenant:
             theirs = document("of globex")
             with pytest.raises(WrongTenantError):
                 theirs.file = acmes.file
+
+    @pytest.mark.parametrize(
+        "use",
+        [
+            lambda file: Document.objects.filter(file=file).exists(),
+            lambda file: Document.objects.exclude(file=file).exists(),
+            lambda file: Document.objects.filter(file__in=[file]).exists(),
+            lambda file: Document.objects.get_or_create(file=file, defaults={"title": "x"}),
+            lambda file: Document.objects.update(file=file),
+            lambda file: File.objects.contains(file),
+        ],
+        ids=["filter", "exclude", "in", "get_or_create", "update", "contains"],
+    )
+    def test_cannot_be_looked_up_or_written_as_a_key(
+        self, acmes: Document, globex: Tenant, use: Callable[[Any], object]
+    ) -> None:
+        with use_tenant(globex), pytest.raises(WrongTenantError):
+            use(acmes.file)
 
     def test_does_not_follow_its_relations(self, acmes: Document, acme: Tenant, globex: Tenant) -> None:
         with use_tenant(acme):
@@ -178,6 +225,49 @@ class TheCurrentTenant:
     def test_is_never_one_that_does_not_exist(self, acme: Tenant, slug: str) -> None:
         with pytest.raises(UnknownTenantError):
             use_tenant(slug).__enter__()
+
+    def test_is_nobody_after_scopes_were_left_in_another_order(self, acme: Tenant, globex: Tenant) -> None:
+        def texts(tenant: Tenant) -> Generator[str, None, None]:
+            with use_tenant(tenant):
+                yield tenant.slug
+
+        first, second = texts(acme), texts(globex)
+        next(first), next(second)
+        with pytest.raises(WrongTenantError):
+            first.close()
+        assert current_tenant() is None
+        with pytest.raises(WrongTenantError):
+            second.close()
+        assert current_tenant() is None
+
+    def test_cannot_be_entered_twice_by_one_scope(self, acme: Tenant) -> None:
+        scope = use_tenant(acme)
+        with scope, pytest.raises(RuntimeError):
+            scope.__enter__()
+        assert current_tenant() is None
+
+    def test_keeps_the_connection_of_the_scope_around_it(self, acme: Tenant, globex: Tenant) -> None:
+        databases().unpin(acme.alias)
+        with use_tenant(acme):
+            Note.objects.bulk_create([Note(text=str(number)) for number in range(3)])
+            rows = Note.objects.iterator(chunk_size=1)
+            next(rows)
+            with use_tenant(globex), use_tenant(acme):
+                Note.objects.count()
+            with use_main(), use_tenant(acme):
+                Note.objects.count()
+            assert len(list(rows)) == 2
+
+    def test_gives_its_connection_back_in_async_code_too(self, acme: Tenant) -> None:
+        databases().unpin(acme.alias)
+
+        async def open_during_and_after() -> tuple[bool, bool]:
+            async with use_tenant(acme):
+                await Note.objects.acount()
+                during = await sync_to_async(lambda: acme.alias in set(connections))()
+            return during, await sync_to_async(lambda: acme.alias in set(connections))()
+
+        assert asyncio.run(open_during_and_after()) == (True, False)
 
     def test_may_be_nested(self, acme: Tenant, globex: Tenant) -> None:
         with use_tenant(acme):
