@@ -8,11 +8,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from tenants.databases.clone import close_connections, open_connections
-from tenants.databases.provision import catch_up, provision
-from tenants.databases.sessions import maintenance
+from tenants.databases.provision import activate, catch_up, provision
+from tenants.databases.sessions import maintenance, require_exists
 from tenants.errors import InvalidTenantError, TenantExistsError, TransitionError
 from tenants.models import Role, Server, Tenant, UserTenantAssociation
-from tenants.rollout.heads import head_of
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -58,19 +57,36 @@ def resume_creation(slug: str) -> Tenant | None:
 
 
 def suspend(tenant: Tenant) -> None:
-    """Stop serving a tenant: no new session, and those there are end. Raises ``TransitionError``."""
-    tenant.move_to(Tenant.State.SUSPENDED)
+    """Stop serving a tenant: no new session, and those there are end.
+
+    Raises ``TransitionError``, ``DatabaseMissingError``.
+    Harmless on one that is suspended: a suspension that was cut off between main and the server is completed.
+    """
+    require_exists(tenant)
+    tenant.refresh_from_db(fields=["state"])
+    if tenant.state != Tenant.State.SUSPENDED:
+        tenant.move_to(Tenant.State.SUSPENDED)
     with maintenance(tenant.server) as cursor:
         close_connections(cursor, tenant.alias)
 
 
 def resume(tenant: Tenant) -> None:
-    """Serve a suspended tenant again, at the fleet's head. Raises ``TransitionError``, ``ProvisioningError``."""
+    """Serve a suspended tenant again, at the fleet's head; one that cannot be brought there stays closed.
+
+    Raises ``TransitionError``, ``ProvisioningError``, ``DatabaseMissingError``.
+    """
+    tenant.refresh_from_db(fields=["state"])
     if tenant.state != Tenant.State.SUSPENDED:
         raise TransitionError(f"{tenant.slug} is {tenant.state}, not suspended", tenant=tenant.slug)
+    require_exists(tenant)
     with maintenance(tenant.server) as cursor:
         open_connections(cursor, tenant.alias)
-    tenant.move_to(Tenant.State.ACTIVE, head=head_of(catch_up(tenant)))
+        try:
+            applied, _ = catch_up(tenant)
+            activate(tenant, applied, source=Tenant.State.SUSPENDED)
+        except BaseException:
+            close_connections(cursor, tenant.alias)
+            raise
 
 
 def _in_words(error: ValidationError) -> str:

@@ -18,6 +18,7 @@ from tenants.databases.clone import clone, open_connections
 from tenants.databases.sessions import LOCK_WAIT, maintenance, owner_session, poll
 from tenants.errors import ProvisioningError, TenantBusyError, TransitionError
 from tenants.models import Installation, Template, Tenant
+from tenants.models.tenant import TenantState
 from tenants.rollout import templates
 from tenants.rollout.after_clone import run_again_after_clone
 from tenants.rollout.heads import head_of, key_of
@@ -84,52 +85,64 @@ def provision(tenant: Tenant) -> None:
 
     Raises ``ProvisioningError``, and notes why on the tenant; ``TransitionError`` for one that is not to be made.
     """
-    tenant.refresh_from_db(fields=["state"])
-    if tenant.state == Tenant.State.ACTIVE:
+    if _is_made(tenant):
         return
-    if tenant.state != Tenant.State.PROVISIONING:
-        raise TransitionError(f"{tenant.slug} is {tenant.state}", tenant=tenant.slug)
     try:
         template = templates.current(tenant.server)
         with maintenance(tenant.server) as cursor, _alone(cursor, tenant):
+            # Whoever had the lock may have made it; since then it may even have been suspended.
+            if _is_made(tenant):
+                return
             work = Work(tenant, template, Installation.current(), cursor)
             for step in STEPS:
                 step(work)
-            _activate(tenant, work.applied)
+            activate(tenant, work.applied, source=Tenant.State.PROVISIONING)
+    except TransitionError:
+        raise
     except Exception as error:
-        Tenant.objects.filter(pk=tenant.pk).update(failure=f"{type(error).__name__}: {error}")
+        failure = f"{type(error).__name__}: {error}".replace("\0", "\\0")
+        Tenant.objects.filter(pk=tenant.pk).update(failure=failure)
         raise ProvisioningError(f"{tenant.slug}: {error}", tenant=tenant.slug) from error
 
 
-def catch_up(tenant: Tenant) -> tuple[bookkeeping.MigrationKey, ...]:
-    """Bring a tenant that is not served to the fleet's head; gives what it has applied.
+def catch_up(tenant: Tenant) -> tuple[tuple[bookkeeping.MigrationKey, ...], str]:
+    """Bring a tenant that is not served to the fleet's head; gives what it has applied, and the key of that head.
 
-    Raises ``ProvisioningError``.
+    (The two may differ: a squashed migration is recorded beside those it replaces.) Raises ``ProvisioningError``.
     """
     applied = look(tenant).applied
     goal = templates.current(tenant.server)
     if key_of(applied) == goal.head_key:
-        return applied
+        return applied, goal.head_key
     outcome = bring(tenant, Programs(exactly(tuple((app, name) for app, name in goal.applied))))
     if outcome.failure is not None:
         raise ProvisioningError(outcome.failure.message, tenant=tenant.slug, migration=outcome.failure.migration)
-    return outcome.applied
+    return outcome.applied, goal.head_key
 
 
-def _activate(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...]) -> None:
-    """Serve the tenant, at the fleet's head as it is at that moment.
+def activate(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...], *, source: TenantState) -> None:
+    """Serve a tenant of the state ``source``, which has ``applied``, at the fleet's head as it is at that moment.
 
     The race: a rollout moves the head after the clone was made. Whoever holds the installation's row goes first: if
     this does, the rollout's last look finds the tenant active and brings it along; if the rollout does, the tenant is
     brought to the new head here before it is served.
     """
+    reached = key_of(applied)
     while True:
         with transaction.atomic(using="default"):
             fleet = Installation.objects.select_for_update().get()
-            if fleet.head_key == key_of(applied):
-                tenant.move_to(Tenant.State.ACTIVE, head=head_of(applied), failure="")
+            if fleet.head_key == reached:
+                tenant.move_to(Tenant.State.ACTIVE, source=source, head=head_of(applied), failure="")
                 return
-        applied = catch_up(tenant)
+        applied, reached = catch_up(tenant)
+
+
+def _is_made(tenant: Tenant) -> bool:
+    """Whether the tenant is active, read anew; raises ``TransitionError`` where it is not to be made."""
+    tenant.refresh_from_db(fields=["state"])
+    if tenant.state not in {Tenant.State.ACTIVE, Tenant.State.PROVISIONING}:
+        raise TransitionError(f"{tenant.slug} is {tenant.state}", tenant=tenant.slug)
+    return tenant.state == Tenant.State.ACTIVE
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
 from tenants.context import acting_on
-from tenants.errors import DatabaseMissingError, TenantBusyError
+from tenants.errors import DatabaseClosedError, DatabaseMissingError, TenantBusyError
 from tenants.routing.backend.base import DatabaseWrapper
 from tenants.routing.connections import CONNECT_TIMEOUT_S, address_of, databases, with_defaults
 
@@ -52,6 +52,7 @@ class SessionLimits:
     lock_timeout: timedelta = timedelta(seconds=2)
     statement_timeout: timedelta = timedelta(minutes=15)
     idle_in_transaction_timeout: timedelta = timedelta(minutes=10)
+    read_only: bool = False
 
     def as_options(self) -> str:
         """For libpq's ``options``."""
@@ -65,6 +66,8 @@ class SessionLimits:
             # The server looks whether its client still lives, so that a killed rollout's locks go within seconds.
             "client_connection_check_interval": "2s",
         }
+        if self.read_only:
+            settings["default_transaction_read_only"] = "on"
         return " ".join(f"-c {name}={value}" for name, value in settings.items())
 
 
@@ -146,19 +149,25 @@ def poll(attempt: Callable[[], bool], wait: timedelta) -> bool:
     return True
 
 
-def exists(database: Database) -> bool:
-    """Whether the server has this database."""
-    with maintenance(database.server) as cursor:
-        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database.alias])
-        return cursor.fetchone() is not None
-
-
 def require_exists(database: Database) -> None:
     """Raise ``DatabaseMissingError`` where the server has no such database. It is never silently made again."""
-    if not exists(database):
-        raise DatabaseMissingError(
-            f"{database.slug}: {database.alias} is not on {database.server}", alias=database.alias
-        )
+    _accepts_connections(database)
+
+
+def require_open(database: Database) -> None:
+    """Raise ``DatabaseMissingError``, or ``DatabaseClosedError`` where the database takes no sessions."""
+    if not _accepts_connections(database):
+        raise DatabaseClosedError(f"{database.slug}: {database.alias}", alias=database.alias)
+
+
+def _accepts_connections(database: Database) -> bool:
+    with maintenance(database.server) as cursor:
+        cursor.execute("SELECT datallowconn FROM pg_database WHERE datname = %s", [database.alias])
+        found = cursor.fetchone()
+    if found is None:
+        where = f"{database.alias} is not on {database.server}"
+        raise DatabaseMissingError(f"{database.slug}: {where}", alias=database.alias)
+    return bool(found[0])
 
 
 def sqlstate_of(error: BaseException) -> str | None:

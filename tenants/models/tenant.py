@@ -39,6 +39,10 @@ TRANSITIONS = (
 """Every change of state there is. One that is not here raises ``TransitionError``."""
 
 
+KEPT_BY_SILO = frozenset({"state", "failure", "head", "credentials_generation"})
+"""Fields that only conditional UPDATEs write, never an instance that was read earlier."""
+
+
 class Tenant(models.Model):
     """A customer with a PostgreSQL database of its own.
 
@@ -80,9 +84,16 @@ class Tenant(models.Model):
         return self.slug
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """A tenant that names no server goes where there is most room."""
+        """A tenant that names no server goes where there is most room.
+
+        An existing row's state, head and the like are left as they are in the database unless ``update_fields`` names
+        them: an instance read a while ago would take a suspended tenant back into service.
+        """
         if cast("int | None", self.server_id) is None:
             self.server = Server.for_new_tenant()
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            names = {field.name for field in self._meta.concrete_fields if not field.primary_key}
+            kwargs["update_fields"] = names - KEPT_BY_SILO
         super().save(*args, **kwargs)
 
     @property
@@ -105,12 +116,12 @@ class Tenant(models.Model):
         if self.state != TenantState.ACTIVE:
             raise TenantUnavailableError(f"{self.slug} is {self.state}", tenant=self.slug, state=self.state)
 
-    def move_to(self, target: TenantState, **changes: Any) -> None:
-        """Change the state, and ``changes`` with it, as ``TRANSITIONS`` allows.
+    def move_to(self, target: TenantState, *, source: TenantState | None = None, **changes: Any) -> None:
+        """Change the state, and ``changes`` with it, as ``TRANSITIONS`` allows; only from ``source`` where it is given.
 
         A conditional UPDATE: of two who try at once one wins, the other gets ``TransitionError``.
         """
-        sources = [transition.source for transition in TRANSITIONS if transition.target == target]
+        sources = [one.source for one in TRANSITIONS if one.target == target and source in {None, one.source}]
         now = timezone.now()
         moved = (
             Tenant.objects.using("default")

@@ -13,9 +13,11 @@ from django.db import DatabaseError, connections
 from accounts.models import User
 from platform_site.embedded.server import log_file
 from tenant_data.models import Document
+from tenants import lifecycle
 from tenants.context import use_tenant
-from tenants.databases import provision
+from tenants.databases import bookkeeping, provision
 from tenants.errors import (
+    DatabaseMissingError,
     InvalidTenantError,
     ProvisioningError,
     TenantExistsError,
@@ -24,11 +26,18 @@ from tenants.errors import (
 )
 from tenants.lifecycle import create_tenant, resume, suspend
 from tenants.models import Installation, Server, Template, Tenant
+from tenants.rollout.drift import find_drift
 from tenants.rollout.plan import latest
-from tenants.rollout.runner import Request, run_rollout
+from tenants.rollout.runner import Request, Silent, run_rollout
 from tenants.rollout.templates import BUILD_LOCK
+from tests.acceptance.test_rollouts import (
+    CREATE_SQUASHED,
+    SQUASHES,
+    RunPythonThatRaisesOnOneTenant,
+    applied_to,
+)
 from tests.support.fleet import Fleet, as_owner, as_superuser, on_server
-from tests.support.migrations import NotesMigrations
+from tests.support.migrations import ADD_COLOUR, NotesMigrations
 
 STEPS = [step.__name__ for step in provision.STEPS]
 
@@ -95,6 +104,21 @@ class RowsThatDifferPerTenant:
             Note.objects.update_or_create(id=1, defaults={"text": str(uuid4())})
     """
 
+    def test_are_made_once_however_often_the_step_is_begun(
+        self, fleet: Fleet, notes: NotesMigrations, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        adds = 'def forwards(apps, schema_editor):\n    apps.get_model("notes", "Note").objects.create(text="x")'
+        attributes = "run_again_after_clone = True"
+        notes.add("0002_row", "migrations.RunPython(forwards)", before=adds, attributes=attributes)
+        run_rollout(Request(latest()))
+        with monkeypatch.context() as cut_off:
+            cut_off.setattr(bookkeeping, "stamp_identity", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                fleet.make("first")
+        tenant = Tenant.objects.get(slug="first")
+        tenant.create_database()
+        assert as_owner(tenant, "SELECT count(*) FROM notes_note") == [(2,)]  # the template's, and its own
+
     @pytest.mark.parametrize(("attributes", "different"), [("run_again_after_clone = True", 2), ("", 1)])
     def test_are_made_anew_in_each_clone_where_their_migration_says_so(
         self, fleet: Fleet, notes: NotesMigrations, attributes: str, different: int
@@ -139,7 +163,8 @@ KILL_AFTER = """
 import os, signal
 import django
 django.setup()
-from tenants.databases import provision
+from tenants import lifecycle
+from tenants.databases import bookkeeping, provision
 def dying(step):
     def run(work):
         step(work)
@@ -211,6 +236,74 @@ def wait_until_unlocked(key: int) -> None:
         lambda: not on_server("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", key),
         timedelta(seconds=30),
     )
+
+
+class TwoProvisioners:
+    def test_are_both_content(self, fleet: Fleet) -> None:
+        tenant = Tenant.objects.create(slug="first")
+
+        def make(_: int) -> None:
+            try:
+                Tenant.objects.select_related("server").get(pk=tenant.pk).create_database()
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(make, range(3)))
+        tenant.refresh_from_db()
+        assert (tenant.state, tenant.failure) == (Tenant.State.ACTIVE, "")
+
+    def test_of_whom_one_is_late_do_not_undo_a_suspension(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+        late, fast = (Tenant.objects.create(slug="first"), Tenant.objects.get(slug="first"))
+        current = provision.templates.current
+
+        def overtaken(server: Server) -> Template:
+            monkeypatch.setattr(provision.templates, "current", current)
+            fast.create_database()
+            suspend(fast)
+            return current(server)
+
+        monkeypatch.setattr(provision.templates, "current", overtaken)
+        with pytest.raises(TransitionError):
+            late.create_database()
+        assert accepts_connections(fast) == (False, Tenant.State.SUSPENDED)
+
+
+class AHeadThatMovesMeanwhile:
+    def test_is_reached_before_the_tenant_is_served(
+        self, fleet: Fleet, notes: NotesMigrations, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        notes.add("0002_colour", ADD_COLOUR)
+
+        def roll_out_meanwhile(_: provision.Work) -> None:
+            run_rollout(Request(latest()))
+
+        monkeypatch.setattr(provision, "STEPS", (*provision.STEPS, roll_out_meanwhile))
+        (tenant,) = fleet.make("first")
+        assert applied_to(tenant) == ["0001_initial", "0002_colour"]
+
+    def test_by_a_squashed_migration_costs_no_table(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (tenant,) = fleet.make("first")
+        as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('precious')")
+        suspend(tenant)
+        notes.add("0002_colour", ADD_COLOUR)
+        run_rollout(Request(latest()))
+        notes.squash("0001_squashed_0002", CREATE_SQUASHED, attributes=SQUASHES)
+        resume(tenant)
+        assert as_owner(tenant, "SELECT text, colour FROM notes_note") == [("precious", "red")]
+        assert find_drift([tenant], workers=1) == []
+
+
+class ADropThatWasCutOff:
+    """Case 23: PostgreSQL marks such a database with datconnlimit = -2; only DROP works on it."""
+
+    def test_is_dropped_and_made_again(self, fleet: Fleet) -> None:
+        fleet.start("-c", KILL_AFTER, KILL_AFTER="make_database").communicate(timeout=60)
+        alias = Tenant.objects.get(slug="first").alias
+        as_superuser("postgres", f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{alias}'")
+        done = fleet.manage("tenants", "create", "first")
+        assert done.returncode == 0, done.stderr
+        assert on_server("SELECT datconnlimit FROM pg_database WHERE datname = %s", alias) == [(-1,)]
 
 
 class AFailedCreation:
@@ -375,8 +468,64 @@ class ASuspendedTenant:
         with use_tenant("first"):
             assert Document.objects.count() == 0
 
-    def test_cannot_be_suspended_twice(self, fleet: Fleet) -> None:
+    def test_is_closed_by_the_next_try_where_the_first_was_cut_off(
+        self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         (tenant,) = fleet.make("first")
+        with monkeypatch.context() as cut_off:
+            cut_off.setattr(lifecycle, "close_connections", _interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                suspend(tenant)
         suspend(tenant)
-        with pytest.raises(TransitionError):
+        assert accepts_connections(tenant) == (False, Tenant.State.SUSPENDED)
+
+    def test_stays_closed_where_it_cannot_be_brought_to_the_fleets_head(
+        self, fleet: Fleet, notes: NotesMigrations
+    ) -> None:
+        (tenant,) = fleet.make("first")
+        as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('bad')")
+        suspend(tenant)
+        notes.add("0002_picky", "migrations.RunPython(forwards)", before=RunPythonThatRaisesOnOneTenant.RAISES)
+        run_rollout(Request(latest()))
+        with pytest.raises(ProvisioningError):
+            resume(tenant)
+        assert accepts_connections(tenant) == (False, Tenant.State.SUSPENDED)
+
+    def test_that_is_resumed_during_a_rollout_is_brought_along(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        _, tenant = fleet.make("first", "second")
+        suspend(tenant)
+        notes.add("0002_colour", ADD_COLOUR)
+
+        class ResumeMeanwhile(Silent):
+            def done(self, other: Tenant | None, outcome: object) -> None:
+                if other is not None and other.slug == "first":
+                    resume(tenant)
+
+        assert run_rollout(Request(latest(), workers=1), watcher=ResumeMeanwhile()).state == "succeeded"
+        assert applied_to(tenant) == ["0001_initial", "0002_colour"]
+
+    def test_is_not_taken_back_into_service_by_a_row_that_was_read_before(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        read_before = Tenant.objects.get(pk=tenant.pk)
+        suspend(tenant)
+        read_before.name = "Another name"
+        read_before.save()
+        tenant.refresh_from_db()
+        assert (tenant.name, tenant.state) == ("Another name", Tenant.State.SUSPENDED)
+
+    def test_without_its_database_is_told_apart(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        on_server(f'DROP DATABASE "{tenant.alias}"')
+        with pytest.raises(DatabaseMissingError):
             suspend(tenant)
+
+
+def accepts_connections(tenant: Tenant) -> tuple[bool, str]:
+    """What the server says, and what main says."""
+    ((open_to_sessions,),) = on_server("SELECT datallowconn FROM pg_database WHERE datname = %s", tenant.alias)
+    tenant.refresh_from_db()
+    return open_to_sessions, tenant.state
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
