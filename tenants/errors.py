@@ -48,6 +48,10 @@ class DatabaseMissingError(TenantUnavailableError):
     """The tenant's database does not exist on its server."""
 
 
+class DatabaseClosedError(TenantUnavailableError):
+    """The tenant's database takes no sessions; `manage.py tenants resume SLUG` opens a suspended one."""
+
+
 class TransitionError(TenantError):
     """The tenant's state does not allow this."""
 

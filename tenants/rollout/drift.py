@@ -10,7 +10,7 @@ from django.db import connections
 
 from tenants.databases import bookkeeping, schema
 from tenants.databases.bookkeeping import MigrationKey
-from tenants.databases.sessions import owner_session, require_exists
+from tenants.databases.sessions import SessionLimits, owner_session, require_open
 from tenants.models import Tenant
 from tenants.rollout.heads import key_of
 from tenants.rollout.templates import reference_schema
@@ -53,12 +53,12 @@ def find_drift(tenants: Iterable[Tenant], *, workers: int) -> list[Drift]:
 
 def _look(tenant: Tenant) -> _Look | Exception:
     try:
-        with owner_session(tenant) as connection:
+        with owner_session(tenant, limits=SessionLimits(read_only=True)) as connection:
             try:
                 return _Look(bookkeeping.read(connection).applied, schema.fingerprint(connection))
             except Exception:
                 if connection.connection is None:
-                    require_exists(tenant)
+                    require_open(tenant)
                 raise
     except Exception as error:
         return error

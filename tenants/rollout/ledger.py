@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import socket
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import IntegrityError, connections, transaction
 from django.utils import timezone
 
+from tenants.databases.sessions import poll
 from tenants.errors import RolloutActiveError
 from tenants.models import Rollout, RolloutAttempt, Tenant
 from tenants.models.rollout import RolloutState
@@ -74,8 +76,8 @@ class Ledger:
                 migration=(failure and failure.migration) or "",
                 sqlstate=(failure and failure.sqlstate) or "",
                 error=failure.error if failure else "",
-                message=failure.message if failure else outcome.reason,
-                traceback=failure.traceback if failure else "",
+                message=_storable(failure.message if failure else outcome.reason),
+                traceback=_storable(failure.traceback if failure else ""),
                 attempts=outcome.attempts,
                 seconds=outcome.seconds,
                 applied=list(outcome.steps),
@@ -114,6 +116,11 @@ class Ledger:
             self._session.close()
 
 
+def _storable(text: str) -> str:
+    """PostgreSQL's text has no NUL; an exception's message may."""
+    return text.replace("\0", "\\0")
+
+
 def _bury_the_dead() -> None:
     Rollout.objects.filter(state=Rollout.State.RUNNING).update(
         state=Rollout.State.INTERRUPTED, finished_at=timezone.now()
@@ -121,9 +128,11 @@ def _bury_the_dead() -> None:
 
 
 def _active_in_words() -> str:
+    # The other one has the lock first and writes its row next.
+    poll(Rollout.objects.filter(state=Rollout.State.RUNNING).exists, timedelta(seconds=2))
     active = Rollout.objects.filter(state=Rollout.State.RUNNING).first()
     if active is None:
-        return "it is just starting; try again in a moment"
+        return "it is just starting, or ending; try again in a moment"
     return f"{active.id} to {active.target}, by {active.process} since {active.started_at:%Y-%m-%d %H:%M:%S} UTC"
 
 

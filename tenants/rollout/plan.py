@@ -63,15 +63,7 @@ class Named:
     title: str = field(compare=False)
 
     def nodes(self, executor: GroupExecutor) -> list[Node]:
-        return [self._in_graph(node, executor.loader) for node in self.named]
-
-    @staticmethod
-    def _in_graph(node: Node, loader: MigrationLoader) -> Node:
-        app, name = node
-        if name is None or (app, name) in loader.graph.nodes or (app, name) not in loader.replacements:
-            return node
-        # As `migrate`: a squashed migration whose predecessors are applied in part stands for the last of them.
-        return loader.replacements[app, name].replaces[-1]
+        return [(app, name and _name_in_graph(app, name, executor.loader)) for app, name in self.named]
 
 
 @dataclass(frozen=True)
@@ -130,8 +122,9 @@ def resolve(app_label: str | None, migration: str | None) -> Target:
 
 def exactly(applied: tuple[MigrationKey, ...]) -> Target:
     """The target that has just these migrations applied: for each app the last of them, none for the others."""
-    loader = on_disk()
-    wanted = set(applied)
+    # The graph of a database with these applied: where all that a squashed migration replaces is, that stands for them.
+    loader = _GroupLoader(applied)
+    wanted = set(loader.applied_migrations)
     nodes: list[Node] = [
         key
         for key in sorted(wanted & set(loader.graph.nodes))
@@ -180,14 +173,17 @@ class GroupExecutor(MigrationExecutor):
             if key not in recorded and all(replaced in recorded for replaced in migration.replaces)
         ]
 
-    def _refuse_unknown(self) -> None:
+    def unknown(self) -> list[str]:
+        """Recorded migrations of tenant apps that this code does not have, as app.name."""
         labels = tenant_app_labels()
-        unknown = sorted(
+        return sorted(
             f"{app}.{name}"
             for app, name in self.loader.recorded
             if app in labels and (app, name) not in self.loader.disk_migrations and not self._is_replaced((app, name))
         )
-        if unknown:
+
+    def _refuse_unknown(self) -> None:
+        if unknown := self.unknown():
             raise UnknownMigrationsError(", ".join(unknown), migrations=unknown)
 
     def _refuse_inconsistent(self) -> None:
@@ -226,6 +222,24 @@ def _refuse_conflicts(loader: MigrationLoader) -> None:
         raise RolloutRefusedError(
             f"several last migrations ({named}); join them with `manage.py makemigrations --merge`"
         )
+
+
+def _name_in_graph(app: str, name: str, loader: MigrationLoader) -> str:
+    """A migration as this group's graph has it: either a squashed one, or those it replaces, are in it.
+
+    Raises ``RolloutRefusedError`` for one in the middle of a squashed one that is not applied.
+    """
+    if (app, name) in loader.graph.nodes or (app, name) in loader.applied_migrations:
+        return name
+    if (app, name) in loader.replacements:
+        # As `migrate`: where they are applied in part, it stands for the last of them.
+        return _name_in_graph(app, loader.replacements[app, name].replaces[-1][1], loader)
+    for key, squashed in loader.replacements.items():
+        if (app, name) == tuple(squashed.replaces[-1]):
+            return _name_in_graph(app, key[1], loader)
+        if (app, name) in squashed.replaces:
+            raise RolloutRefusedError(f"{app}.{name} was squashed into {key[1]}; name that, or one before it")
+    return name
 
 
 def _full_name(loader: MigrationLoader, app_label: str, beginning: str) -> str:

@@ -6,6 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import timedelta
 
+import psycopg2
 from django.db import InterfaceError, OperationalError
 from psycopg2 import errorcodes
 
@@ -32,7 +33,7 @@ def is_transient(error: BaseException, connection: DatabaseWrapper) -> bool:
     """
     if sqlstate_of(error) in TRANSIENT:
         return True
-    if not isinstance(error, (OperationalError, InterfaceError)):
+    if not isinstance(error, OperationalError | InterfaceError | psycopg2.OperationalError):
         return False
     session = connection.connection
     return session is None or bool(session.closed) or connection.sessions_opened > 1

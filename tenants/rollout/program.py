@@ -7,6 +7,7 @@ group. What may differ between databases stays with each: introspection, callabl
 from __future__ import annotations
 
 import copy
+import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,16 +17,21 @@ from django.apps import apps as installed_apps
 from django.contrib.contenttypes.management import inject_rename_contenttypes_operations
 from django.db.migrations.exceptions import IrreversibleError
 from django.db.migrations.migration import Migration
+from django.db.migrations.operations import AddField, AlterField
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState, StateApps
 
 from tenants.databases.bookkeeping import Facts, MigrationKey
 from tenants.rollout.heads import key_of
-from tenants.rollout.plan import GroupExecutor, Step, Target
+from tenants.rollout.plan import GroupExecutor, Named, Relative, Step, Target
 from tenants.tenant_apps import tenant_app_labels
 
 SCHEMA_OPERATIONS = ("django.db.migrations.operations.models", "django.db.migrations.operations.fields")
 """The modules of Django's operations that only change the schema: they fit a transaction, and leave states alone."""
+
+
+GOAL = "goal"
+"""The note of where a relative rollout is bringing a database: its id, the app, and the migration or null."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +67,8 @@ class Program:
     plan: tuple[Step, ...]
     apps_before: StateApps | None
     apps_after: StateApps | None
+    goal: str | None = None
+    """What is noted in the tenant's database with the first migration, where the target is relative to its head."""
 
     def __bool__(self) -> bool:
         return bool(self.migrations or self.replacements)
@@ -73,14 +81,26 @@ class Program:
 class Programs:
     """The programs to one target, one for each group, each made once, by the first thread that needs it."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, *, origin: str = "") -> None:
+        """``origin`` is the id of the rollout, or of the one it goes on with: it tells one ``-1`` from the next."""
         self.target = target
+        self._origin = origin
+        self._towards: dict[str, Programs] = {}
         self._made: dict[str, Program | Exception] = {}
         self._lock = threading.Lock()
 
     def for_database(self, facts: Facts) -> Program:
         """What a database with these facts needs; empty where it is at the target."""
-        return self.for_applied(facts.applied)
+        noted = facts.notes.get(GOAL)
+        if noted is None or not isinstance(self.target, Relative):
+            return self.for_applied(facts.applied)
+        origin, app, name = json.loads(noted)
+        if origin != self._origin:
+            return self.for_applied(facts.applied)
+        # An earlier part of this rollout began here: it is finished, not begun again from where it stands now.
+        with self._lock:
+            goal = self._towards.setdefault(noted, Programs(Named(((app, name),), self.target.title)))
+        return goal.for_applied(facts.applied)
 
     def for_applied(self, applied: tuple[MigrationKey, ...]) -> Program:
         key = key_of(applied)
@@ -88,7 +108,7 @@ class Programs:
         with self._lock:
             if key not in self._made:
                 try:
-                    self._made[key] = prepare(applied, self.target)
+                    self._made[key] = prepare(applied, self.target, origin=self._origin)
                 except Exception as error:
                     self._made[key] = error
             made = self._made[key]
@@ -97,7 +117,7 @@ class Programs:
         return made
 
 
-def prepare(applied: tuple[MigrationKey, ...], target: Target) -> Program:
+def prepare(applied: tuple[MigrationKey, ...], target: Target, *, origin: str = "") -> Program:
     """The program from ``applied`` to ``target``. Raises as ``steps_to`` does, and ``IrreversibleError``."""
     executor = GroupExecutor(applied)
     plan = executor.steps_to(target)
@@ -110,7 +130,8 @@ def prepare(applied: tuple[MigrationKey, ...], target: Target) -> Program:
     backwards = plan[0][1]
     apps_before = _whole_apps(_state_before(executor))
     migrations = _prepare_backwards(executor, plan) if backwards else _prepare_forwards(executor, plan)
-    return Program(tuple(migrations), replacements, tuple(plan), apps_before, _apps_after(executor, plan))
+    goal = json.dumps([origin, *target.nodes(GroupExecutor(applied))[0]]) if isinstance(target, Relative) else None
+    return Program(tuple(migrations), replacements, tuple(plan), apps_before, _apps_after(executor, plan), goal)
 
 
 def result_of(applied: tuple[MigrationKey, ...], target: Target) -> tuple[MigrationKey, ...]:
@@ -146,7 +167,8 @@ def _prepare_forwards(executor: GroupExecutor, plan: list[Step]) -> list[Prepare
         for operation in migration.operations:
             after = state.clone()
             operation.state_forwards(migration.app_label, after)
-            operations.append(PreparedOperation(operation, _shareable(operation, state), after))
+            prepared_operation = PreparedOperation(operation, _shareable(operation, state), after)
+            operations.append(_with_default_kept(prepared_operation, migration.app_label))
             state = after
         prepared.append(PreparedMigration(migration, False, tuple(operations)))
     return prepared
@@ -163,7 +185,8 @@ def _prepare_backwards(executor: GroupExecutor, plan: list[Step]) -> list[Prepar
                 raise IrreversibleError(f"Operation {operation} in {migration} is not reversible")
             later = earlier.clone()
             operation.state_forwards(migration.app_label, later)
-            operations.insert(0, PreparedOperation(operation, _shareable(operation, later), earlier))
+            prepared_operation = PreparedOperation(operation, _shareable(operation, later), earlier)
+            operations.insert(0, _with_default_kept(prepared_operation, migration.app_label))
             earlier = later
         prepared.append(PreparedMigration(migration, True, tuple(operations)))
     return prepared
@@ -247,6 +270,26 @@ def _shareable(operation: Operation, state: ProjectState) -> ProjectState:
     whole = ProjectState(models={key: model.clone() for key, model in state.models.items()}, real_apps=state.real_apps)
     whole.apps  # noqa: B018 - renders, whole
     return whole
+
+
+def _with_default_kept(prepared: PreparedOperation, app_label: str) -> PreparedOperation:
+    """``preserve_default=False`` without its side effect on a state that threads share.
+
+    Django gives the later state's field the default, runs the SQL, and takes it away again: meanwhile another thread's
+    tenant would find it missing, and keep a DEFAULT in its schema, or fill rows with another value. Here a state of the
+    operation's own has the default from the start, and the operation leaves it alone.
+    """
+    operation = prepared.operation
+    if not isinstance(operation, AddField | AlterField) or operation.preserve_default:
+        return prepared
+    kept = copy.copy(operation)
+    kept.preserve_default = True
+    model, after = operation.model_name_lower, prepared.after.clone()
+    if operation.name in after.models[app_label, model].fields:
+        field = after.models[app_label, model].fields[operation.name].clone()
+        field.default = operation.field.default
+        after.alter_field(app_label, model, operation.name, field, preserve_default=True)
+    return PreparedOperation(kept, prepared.before, after)
 
 
 def _inject_content_type_renames(executor: GroupExecutor, plan: list[Step]) -> None:

@@ -204,7 +204,7 @@ def survey_as_sql(survey: Survey, *, target: str) -> str:
 
 
 def head_in_words(head: dict[str, str]) -> str:
-    return ", ".join(f"{app}.{name}" for app, name in head.items()) or "nothing applied"
+    return ", ".join(f"{app}.{name}" for app, name in sorted(head.items())) or "nothing applied"
 
 
 def _plan_headline(plan: GroupPlan, target: str) -> str:

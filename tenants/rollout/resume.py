@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 
 from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError
-from tenants.models import Rollout, RolloutAttempt
+from tenants.models import Rollout
 from tenants.rollout.plan import resolve
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.runner import Request
@@ -23,13 +23,12 @@ from tenants.rollout.worker import WorkOptions
 def request_again(rollout_id: str) -> Request:
     """The request of a rollout, by its id, the beginning of one, or "" for the last.
 
-    Tenants that it migrated count as done: a step such as ``-1`` must not be taken twice. Raises
+    A step such as ``-1`` is not taken twice: each tenant's own database says where this rollout was bringing it. Raises
     ``RolloutRefusedError`` where there is no such rollout.
     """
     rollout = _find(rollout_id)
     asked = rollout.options
     selection = asked.get("selection", {})
-    done = rollout.attempts.filter(state=RolloutAttempt.State.MIGRATED, tenant__isnull=False)
     return Request(
         target=resolve(asked.get("app_label"), asked.get("migration")),
         asked=(asked.get("app_label"), asked.get("migration")),
@@ -51,7 +50,7 @@ def request_again(rollout_id: str) -> Request:
             ),
             fake=asked["fake"],
         ),
-        done=frozenset(done.values_list("tenant_id", flat=True)),
+        origin=asked.get("origin") or str(rollout.pk),
     )
 
 

@@ -5,6 +5,7 @@ The main thread alone speaks to the main database and to whoever watches; the wo
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -14,12 +15,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import UUID
 
-from django.db import connections
+import psycopg2
+from django.db import OperationalError, connections
 from django.db.migrations.executor import MigrationExecutor
 
-from tenants.errors import RolloutRefusedError
+from tenants.errors import RolloutRefusedError, TemplateError
 from tenants.models import Installation, Server, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
@@ -36,6 +37,8 @@ from tenants.tenant_apps import dual_app_labels, tenant_app_labels
 if TYPE_CHECKING:
     from accounts.models import User
 
+logger = logging.getLogger(__name__)
+
 DEFAULT_WORKERS = 4
 
 SYNTAX_OR_ACCESS_CLASS = "42"
@@ -49,8 +52,7 @@ EXPLAINED_FAILURES = 20
 class Request:
     """What a rollout is asked to do.
 
-    ``asked`` is the app and migration as they were named. Tenants in ``done`` (ids) are taken for up to date: an
-    earlier part of this rollout migrated them.
+    ``asked`` is the app and migration as they were named; ``origin`` the id of the rollout that this one goes on with.
     """
 
     target: Target
@@ -63,7 +65,7 @@ class Request:
     work: WorkOptions = field(default_factory=WorkOptions)
     started_by: User | None = None
     asked: tuple[str | None, str | None] = (None, None)
-    done: frozenset[UUID] = frozenset()
+    origin: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What the ledger keeps, so that the rollout can be gone on with."""
@@ -71,6 +73,7 @@ class Request:
         return {
             "app_label": app_label,
             "migration": migration,
+            "origin": self.origin,
             "selection": self.selection.as_json(),
             "workers": self.workers,
             "on_error": self.on_error,
@@ -197,11 +200,12 @@ class _Run:
     ) -> None:
         self.request, self.tenants, self.waves = request, tenants, waves
         self.ledger, self.watcher, self.stop = ledger, watcher, stop
-        self.programs = Programs(request.target)
+        self.programs = Programs(request.target, origin=request.origin or str(ledger.rollout.id))
         self.work = replace(request.work, application_name=f"silo rollout {ledger.rollout.id}")
         self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
         self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
         self.braked = False
+        self.down: dict[int, str] = {}
 
     def carry_out(self) -> Report:
         began = time.perf_counter()
@@ -233,6 +237,9 @@ class _Run:
             except templates.TemplateFailedError as error:
                 self._take(None, error.outcome)
                 return None
+            except (psycopg2.OperationalError, OperationalError) as error:
+                # One server that is down fails its own tenants, and no others.
+                self.down[server.pk] = str(error).strip()
             except Exception as error:
                 failure = Failure(None, None, type(error).__name__, str(error), traceback.format_exc())
                 self._take(None, Outcome(AttemptState.FAILED, failure=failure))
@@ -304,8 +311,9 @@ class _Run:
     def _bring(self, tenant: Tenant) -> Outcome:
         if tenant.state != Tenant.State.ACTIVE:
             return Outcome(AttemptState.SKIPPED, reason=f"it is {tenant.state}")
-        if tenant.pk in self.request.done:
-            return Outcome(AttemptState.UP_TO_DATE, reason="an earlier part of this rollout migrated it")
+        if tenant.server_id in self.down:
+            message = f"its server {tenant.server} cannot be reached: {self.down[tenant.server_id]}"
+            return Outcome(AttemptState.FAILED, failure=Failure(None, None, "ServerDownError", message, ""))
         return bring(tenant, self.programs, self.work, may_go_on=lambda: not self.stop.is_asked())
 
     def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:
@@ -341,12 +349,22 @@ class _Run:
         """New tenants are cloned from the new template from here on; those made meanwhile are brought along."""
         self.ledger.write()
         Installation.move_head(head_key)
-        known = {tenant.pk for tenant in self.tenants}
-        late = [tenant for tenant in self.request.selection.tenants() if tenant.pk not in known]
+        # One that was suspended at the start may have been resumed since, at the head as it was then.
+        known = {tenant.pk for tenant in self.tenants if tenant.state == Tenant.State.ACTIVE}
+        late = [
+            tenant
+            for tenant in self.request.selection.tenants()
+            if tenant.pk not in known and tenant.state == Tenant.State.ACTIVE
+        ]
         self.report.total += len(late)
         self._migrate(late)
         for server in Server.objects.exclude(state=Server.State.OFFLINE):
-            templates.prune(server)
+            try:
+                templates.prune(server)
+            except (TemplateError, psycopg2.Error):
+                logger.warning(
+                    "Old templates on %s could not be dropped; the next rollout tries again", server, exc_info=True
+                )
 
     def _state(self) -> RolloutState:
         if self.report.failures:

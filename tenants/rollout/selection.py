@@ -36,7 +36,7 @@ class Selection:
             found = found.exclude(slug__in=self.excluded)
         for key, value in self.labels:
             found = found.filter(labels__contains={key: value})
-        if self.server:
+        if self.server is not None:
             found = found.filter(server__name=self.server)
         if self.only_failed:
             found = found.filter(pk__in=_failed_last())
@@ -50,8 +50,8 @@ class Selection:
         known = set(Tenant.objects.filter(slug__in=wanted, state__in=IN_FLEET).values_list("slug", flat=True))
         if wanted - known:
             raise RolloutRefusedError(f"no tenant has the slug {', '.join(sorted(wanted - known))}; see `tenants list`")
-        if self.server and not Server.objects.filter(name=self.server).exists():
-            raise RolloutRefusedError(f"no server is named {self.server}")
+        if self.server is not None and not Server.objects.filter(name=self.server).exists():
+            raise RolloutRefusedError(f"no server is named {self.server!r}")
 
 
 def _failed_last() -> list[Any]:

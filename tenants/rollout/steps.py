@@ -20,9 +20,10 @@ from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndex
 from django.db.migrations.operations import RunSQL
 from django.db.migrations.operations.base import Operation
 
+from tenants.context import current_tenant
 from tenants.databases import bookkeeping
 from tenants.databases.bookkeeping import Facts
-from tenants.errors import InvalidIndexError, NeedsManualError
+from tenants.errors import InvalidIndexError, NeedsManualError, TransitionError
 from tenants.rollout.program import SCHEMA_OPERATIONS, PreparedMigration, PreparedOperation
 from tenants.routing.backend.base import DatabaseWrapper
 
@@ -93,14 +94,19 @@ def run_deferred(editor: Any) -> None:
 def settle(connection: DatabaseWrapper, facts: Facts, *, was_done: bool) -> str:
     """Say of an operation that was begun whether it took effect; gives the migration. The next run goes on from there.
 
-    Raises ``NeedsManualError`` where nothing waits to be settled.
+    Raises ``TransitionError`` where nothing waits to be settled.
     """
     noted = facts.notes.get(STEP)
     progress = Progress(**json.loads(noted)) if noted is not None else None
     if progress is None or not progress.begun:
-        raise NeedsManualError(f"{connection.alias} has no operation that was begun and not finished")
+        raise TransitionError(f"{_slug()} has no operation that was begun and not finished")
     Progress(progress.migration, progress.backwards, done=progress.done + was_done).note(connection)
     return progress.migration
+
+
+def _slug() -> str:
+    tenant = current_tenant()
+    return tenant.slug if tenant else "SLUG"
 
 
 def _fits_a_transaction(operation: Operation) -> bool:
@@ -114,7 +120,7 @@ def _run_begun(
     if was_begun and index is None:
         raise NeedsManualError(
             f"{prepared.title}, operation {number + 1} ({step.operation.describe()}) was cut off, and whether it took "
-            f"effect cannot be told; look, then say `manage.py tenants settle SLUG --done` or `--again`",
+            f"effect cannot be told; look, then say `manage.py tenants settle {_slug()} --done` or `--again`",
             migration=prepared.title,
         )
     if was_begun and index is not None and _is_settled(connection, index):

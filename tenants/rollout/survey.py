@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from django.db import connections
+from django.db.migrations.operations.base import Operation
 
 from tenants.databases.bookkeeping import Facts, MigrationKey
-from tenants.databases.sessions import owner_session, sqlstate_of
+from tenants.databases.sessions import SessionLimits, owner_session, sqlstate_of
 from tenants.models import Tenant
 from tenants.rollout.heads import Head, head_of, key_of
 from tenants.rollout.plan import Target
@@ -116,13 +117,13 @@ def sql_of(plan: GroupPlan) -> list[str]:
     What cannot be written as SQL stands as a comment, as `sqlmigrate` has it.
     """
     lines: list[str] = []
-    with owner_session(plan.group.tenants[0]) as connection:
+    with owner_session(plan.group.tenants[0], limits=SessionLimits(read_only=True)) as connection:
         for prepared in plan.migrations:
             lines += ["", f"-- {prepared.title}{' (backwards)' if prepared.backwards else ''}"]
             with connection.schema_editor(collect_sql=True, atomic=prepared.migration.atomic) as editor:
                 for step in prepared.operations:
                     editor.collected_sql.append(f"-- {step.operation.describe()}")
-                    if not step.operation.reduces_to_sql:
+                    if not _reduces_to_sql(step.operation):
                         editor.collected_sql.append("-- THIS OPERATION CANNOT BE WRITTEN AS SQL")
                         continue
                     act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
@@ -133,6 +134,12 @@ def sql_of(plan: GroupPlan) -> list[str]:
             statements = [*editor.collected_sql, *_record_sql(prepared)]
             lines += ["BEGIN;", *statements, "COMMIT;"] if prepared.migration.atomic else statements
     return lines
+
+
+def _reduces_to_sql(operation: Operation) -> bool:
+    """Whether all of it can be written as SQL; what is inside SeparateDatabaseAndState would be run, not collected."""
+    inside = getattr(operation, "database_operations", [])
+    return operation.reduces_to_sql and all(_reduces_to_sql(one) for one in inside)
 
 
 def _record_sql(prepared: PreparedMigration) -> list[str]:

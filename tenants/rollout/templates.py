@@ -19,7 +19,7 @@ from tenants.databases.sessions import maintenance, owner_session, poll
 from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.heads import key_of
-from tenants.rollout.plan import Target, exactly, latest
+from tenants.rollout.plan import GroupExecutor, Target, exactly, latest
 from tenants.rollout.program import Programs, result_of
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 
@@ -159,10 +159,11 @@ def _drop(cursor: Cursor, template: Template) -> None:
 
 
 def _nearest(server: Server) -> Template | None:
-    """What to start from: the current template, else the newest, else nothing."""
+    """What to start from: the current template, else the newest, of those that this code knows."""
     head_key = Installation.current().head_key
-    ready = Template.objects.filter(server=server, state=Template.State.READY)
-    return ready.filter(head_key=head_key).first() or ready.order_by("-created_at").first()
+    ready = Template.objects.filter(server=server, state=Template.State.READY).order_by("-created_at")
+    known = [template for template in ready if not GroupExecutor(_applied(template)).unknown()]
+    return next((template for template in known if template.head_key == head_key), known[0] if known else None)
 
 
 def _ready(server: Server, head_key: str) -> Template | None:

@@ -22,7 +22,7 @@ from tenants.databases.sessions import (
     Database,
     SessionLimits,
     owner_session,
-    require_exists,
+    require_open,
     sqlstate_of,
     take_change_lock,
 )
@@ -31,7 +31,7 @@ from tenants.models.rollout import AttemptState
 from tenants.rollout import signals, steps
 from tenants.rollout.heads import Head, head_of
 from tenants.rollout.policy import MAX_TRIES, is_transient, pause_before
-from tenants.rollout.program import PreparedMigration, Program, Programs, apps_of, recorded_names
+from tenants.rollout.program import GOAL, PreparedMigration, Program, Programs, apps_of, recorded_names
 from tenants.routing.backend.base import DatabaseWrapper
 
 
@@ -101,11 +101,10 @@ def bring(
             try:
                 outcome = _bring_once(database, connection, programs, options, done)
                 break
-            except Exception as error:
-                failure = _describe(error, database, connection)
-                outcome = Outcome(AttemptState.FAILED, failure=failure)
-                cause = error.__cause__ if isinstance(error, _MigrationError) and error.__cause__ else error
-                if failure.error == "DatabaseMissingError" or not is_transient(cause, connection):
+            except (Exception, SystemExit) as error:
+                cause = _cause_of(error, database, connection)
+                outcome = Outcome(AttemptState.FAILED, failure=_describe(error, cause))
+                if not is_transient(cause, connection):
                     break
         if attempt == MAX_TRIES or not may_go_on():
             break
@@ -118,12 +117,12 @@ def look(database: Database, limits: SessionLimits | None = None) -> Facts:
 
     Raises ``DatabaseMissingError`` where it has gone, ``WrongTenantError`` where it is another tenant's.
     """
-    with owner_session(database, limits=limits) as connection:
+    with owner_session(database, limits=limits or SessionLimits(read_only=True)) as connection:
         try:
             return _read(database, connection)
         except Exception:
             if connection.connection is None:
-                require_exists(database)
+                require_open(database)
             raise
 
 
@@ -157,8 +156,9 @@ def run(
         signals.send_pre_migrate(alias, program, interactive=options.interactive)
     for prepared in program.migrations:
         try:
-            _migrate(connection, prepared, facts, fake=options.fake)
-        except Exception as error:
+            _migrate(connection, prepared, facts, goal=program.goal, fake=options.fake)
+        except (Exception, SystemExit) as error:
+            # SystemExit: a migration that calls sys.exit() has failed; it must not end a worker without a word.
             raise _MigrationError(prepared.title) from error
         on_step(prepared.title)
     for key in program.replacements:
@@ -171,7 +171,9 @@ def run(
         bookkeeping.erase(connection, bookkeeping.POST_MIGRATE_DUE)
 
 
-def _migrate(connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts, *, fake: bool) -> None:
+def _migrate(
+    connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts, *, goal: str | None, fake: bool
+) -> None:
     if prepared.migration.atomic and not fake:
         # Django runs deferred SQL (keys, indexes) when the editor is left, and records after that; a kill in between
         # leaves DDL without its record, and the next run fails with "already exists".
@@ -180,21 +182,23 @@ def _migrate(connection: DatabaseWrapper, prepared: PreparedMigration, facts: Fa
                 act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
                 act(prepared.migration.app_label, editor, step.before, step.after)
             steps.run_deferred(editor)
-            _record(connection, prepared)
+            _record(connection, prepared, goal)
         return
     if not fake:
         steps.migrate_in_steps(connection, prepared, facts)
     with transaction.atomic(using=connection.alias):
-        _record(connection, prepared)
+        _record(connection, prepared, goal)
         bookkeeping.erase(connection, steps.STEP)
 
 
-def _record(connection: DatabaseWrapper, prepared: PreparedMigration) -> None:
+def _record(connection: DatabaseWrapper, prepared: PreparedMigration, goal: str | None) -> None:
     """Record the migration, and that ``post_migrate`` is due, which a kill must not lose."""
     record = bookkeeping.record_unapplied if prepared.backwards else bookkeeping.record_applied
     for key in recorded_names(prepared.migration):
         record(connection, key)
     bookkeeping.note(connection, bookkeeping.POST_MIGRATE_DUE)
+    if goal is not None:
+        bookkeeping.note(connection, GOAL, goal)
 
 
 def _send_late_post_migrate(alias: str, facts: Facts) -> None:
@@ -211,20 +215,23 @@ def _read(database: Database, connection: DatabaseWrapper) -> Facts:
     return facts
 
 
-def _describe(error: Exception, database: Database, connection: DatabaseWrapper) -> Failure:
-    text = "".join(traceback.format_exception(error))
-    title = error.title if isinstance(error, _MigrationError) else None
-    cause: BaseException = error.__cause__ if isinstance(error, _MigrationError) and error.__cause__ else error
-    if title is None and connection.connection is None and not isinstance(error, TenantError):
+def _cause_of(error: BaseException, database: Database, connection: DatabaseWrapper) -> BaseException:
+    """What really went wrong: behind a failed connect, that the database has gone, is closed, or its server is down."""
+    if isinstance(error, _MigrationError):
+        return error.__cause__ or error
+    if connection.connection is None and not isinstance(error, TenantError):
         try:
-            require_exists(database)
+            require_open(database)
         except Exception as finding:
-            # The database has gone, or its server has: either says more than the failed connect did.
-            cause = finding
+            return finding
+    return error
+
+
+def _describe(error: BaseException, cause: BaseException) -> Failure:
     return Failure(
-        migration=title,
+        migration=error.title if isinstance(error, _MigrationError) else None,
         sqlstate=sqlstate_of(cause),
         error=type(cause).__name__,
         message=str(cause).strip(),
-        traceback=text,
+        traceback="".join(traceback.format_exception(error)),
     )

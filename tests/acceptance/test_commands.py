@@ -37,6 +37,7 @@ class MigrateTenants:
             (["--tenant", "nobody"], "nobody"),
             (["--exclude", "nobody"], "nobody"),
             (["--server", "nowhere"], "nowhere"),
+            (["--server", ""], "no server is named ''"),
             (["--label", "plan"], "KEY=VALUE"),
             (["--workers", "0"], "whole number"),
             (["--max-failures", "many"], "5%"),
@@ -124,6 +125,14 @@ class LookingAhead:
         script = fleet.manage("migrate_tenants", "--sql", "--tenant", "first").stdout
         as_owner(behind, script)
         assert fleet.migrate_json("--check", "--tenant", "first")["state"] == "nothing_to_do"
+
+    def test_sql_runs_no_python_that_is_wrapped(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (tenant,) = fleet.make("first")
+        writes = 'def forwards(apps, schema_editor):\n    apps.get_model("notes", "Note").objects.create(text="x")'
+        notes.add("0002_x", "migrations.SeparateDatabaseAndState([migrations.RunPython(forwards)])", before=writes)
+        done = fleet.manage("migrate_tenants", "--sql")
+        assert "CANNOT BE WRITTEN AS SQL" in done.stdout
+        assert as_owner(tenant, "SELECT count(*) FROM notes_note") == [(0,)]
 
     def test_sql_goes_backwards_too(self, fleet: Fleet, behind: Tenant) -> None:
         fleet.migrate_json()

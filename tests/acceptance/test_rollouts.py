@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
@@ -15,11 +16,12 @@ from platform_site import embedded
 from tenants.context import use_tenant
 from tenants.databases import bookkeeping
 from tenants.databases.sessions import owner_session, take_change_lock
-from tenants.models import Rollout, Tenant
+from tenants.models import Rollout, Server, Tenant
 from tenants.models.rollout import AttemptState
 from tenants.rollout.plan import latest, resolve
+from tenants.rollout.policy import MaxFailures
 from tenants.rollout.program import Programs
-from tenants.rollout.runner import Report, Request, run_rollout
+from tenants.rollout.runner import Report, Request, Silent, run_rollout
 from tenants.rollout.selection import Selection
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 from tests.apps.notes.models import Note
@@ -167,6 +169,11 @@ class ARollout:
         assert acme.head["notes"] == "0002_colour"
 
 
+SQUASHES = 'replaces = [("notes", "0001_initial"), ("notes", "0002_colour")]'
+CREATE_SQUASHED = """migrations.CreateModel("Note", [("id", models.BigAutoField(auto_created=True, primary_key=True,
+    serialize=False, verbose_name="ID")), ("text", models.CharField(max_length=100)),
+    ("colour", models.CharField(default="red", max_length=20))], options={"ordering": ("id",)})"""
+
 OPERATIONS = {
     "a field": [ADD_COLOUR],
     "an index": [ADD_INDEXED],
@@ -217,14 +224,36 @@ class TheSchema:
         (acme,) = fleet.make("first")
         notes.add("0002_colour", ADD_COLOUR)
         roll_out()
-        replaced = 'replaces = [("notes", "0001_initial"), ("notes", "0002_colour")]'
-        create = """migrations.CreateModel("Note", [("id", models.BigAutoField(auto_created=True, primary_key=True,
-            serialize=False, verbose_name="ID")), ("text", models.CharField(max_length=100)),
-            ("colour", models.CharField(default="red", max_length=20))], options={"ordering": ("id",)})"""
-        notes.squash("0001_squashed_0002", create, attributes=replaced)
+        notes.squash("0001_squashed_0002", CREATE_SQUASHED, attributes=SQUASHES)
         assert roll_out().state in {"succeeded", "nothing_to_do"}
         assert applied_to(acme) == ["0001_initial", "0002_colour", "0001_squashed_0002"]
         assert roll_out().state == "nothing_to_do"
+
+    def test_loses_a_squashed_migrations_record_with_its_tables(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out()
+        notes.squash("0001_squashed_0002", CREATE_SQUASHED, attributes=SQUASHES)
+        roll_out("notes", "zero")
+        assert (applied_to(acme), columns_of(acme)) == ([], set())
+
+    def test_keeps_no_default_that_was_for_one_time_only(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        tenants = fleet.make(*[f"tenant-{letter}" for letter in "abcdefgh"])
+        for tenant in tenants:
+            as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('older')")
+        field = 'models.CharField(default="red", max_length=20, blank=True), preserve_default=False'
+        altered = 'models.CharField(default="x", max_length=30), preserve_default=False'
+        for number in range(2, 7):
+            notes.add(f"000{number}_c", f'migrations.AddField("note", "c{number}", {field})')
+        notes.add("0007_altered", f'migrations.AlterField("note", "c2", {altered})')
+        assert not roll_out(on_error="continue").failures
+        defaults = (
+            "SELECT count(*) FROM information_schema.columns WHERE column_name LIKE 'c_' AND column_default <> ''"
+        )
+        for tenant in tenants:
+            assert as_owner(tenant, "SELECT c2, c3, c4, c5, c6 FROM notes_note") == [("red",) * 5]
+            assert as_owner(tenant, defaults) == [(0,)]
+        assert not roll_out("notes", "0001", on_error="continue").failures
 
     def test_is_completed_where_a_squashed_migrations_predecessors_are_applied_in_part(
         self, fleet: Fleet, notes: NotesMigrations
@@ -259,8 +288,8 @@ import django
 django.setup()
 from tenants.rollout import worker
 record = worker._record
-def record_and_die(connection, prepared):
-    record(connection, prepared)
+def record_and_die(connection, *arguments):
+    record(connection, *arguments)
     if connection.alias.startswith("tenant_"):
         os.kill(os.getpid(), signal.SIGKILL)
 worker._record = record_and_die
@@ -308,6 +337,21 @@ class AResumedRollout:
         again = fleet.migrate_json("--resume", first["rollout"][:8])
         assert (again["exit"], again["state"]) == (0, "nothing_to_do")
         assert applied_to(acme) == ["0001_initial", "0002_colour"]
+
+    def test_finishes_a_step_that_was_cut_off_and_takes_no_other(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        """Killed before the ledger in main heard of anything: the tenants' own databases know."""
+        tenants = fleet.make("first", "second", "third")
+        for number in range(2, 5):
+            notes.add(f"000{number}_c", f'migrations.AddField("note", "c{number}", models.TextField(default=""))')
+        roll_out()
+        killed = KilledBeforeTheRecordIsCommitted.KILL.replace(
+            'call_command("migrate_tenants")', 'call_command("migrate_tenants", "notes", "-2", "--workers", "1")'
+        ).replace("    if connection.alias", "    global calls; calls += 1\n    if calls == 6 and connection.alias")
+        fleet.start("-c", f"calls = 0\n{killed}").communicate(timeout=60)
+        assert [len(applied_to(tenant)) for tenant in tenants] == [2, 3, 4]
+        assert fleet.migrate_json("--resume")["exit"] == 0
+        assert [len(applied_to(tenant)) for tenant in tenants] == [2, 2, 2]
+        assert fleet.migrate_json("--resume")["state"] == "nothing_to_do"
 
     @pytest.mark.parametrize("arguments", [["--resume"], ["--resume", "nonsense"], ["notes", "--resume", "x"]])
     def test_is_refused_where_there_is_none(self, fleet: Fleet, arguments: list[str]) -> None:
@@ -512,6 +556,57 @@ class ATenantThatIsNotWhatItShouldBe:
         report = roll_out(on_error="continue")
         assert [failed.failure.error for failed in report.failures] == ["WrongTenantError"]
         assert "colour" not in columns_of(acme)
+
+
+class ATenantThatGoesOutOfServiceMeanwhile:
+    """Case 16."""
+
+    def test_is_skipped(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        from tenants.lifecycle import suspend
+
+        _, second = fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+
+        class SuspendMeanwhile(Silent):
+            def done(self, tenant: Tenant | None, outcome: object) -> None:
+                if tenant is not None and tenant.slug == "first":
+                    suspend(second)
+
+        slow = "import time\ndef forwards(apps, schema_editor): time.sleep(0.5)"
+        notes.add("0003_slow", "migrations.RunPython(forwards)", before=slow)
+        report = run_rollout(Request(latest(), workers=1), watcher=SuspendMeanwhile())
+        assert (report.state, report.counts[AttemptState.SKIPPED]) == ("succeeded", 1)
+
+
+class AServerThatIsDown:
+    """Case 9: its tenants fail, and no others."""
+
+    def test_fails_its_own_tenants_alone(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        up, _ = fleet.make("first", "second")
+        here = Server.objects.get()
+        down = Server.objects.create(name="down", host="127.0.0.1", port=1)
+        Tenant.objects.filter(slug="second").update(server=down)
+        notes.add("0002_colour", ADD_COLOUR)
+        try:
+            report = roll_out(on_error="continue", max_failures=MaxFailures(percent=100))
+            assert [failed.tenant for failed in report.failures] == ["second"]
+            assert "Connection refused" in report.failures[0].failure.message
+            assert "colour" in columns_of(up)
+        finally:
+            Tenant.objects.filter(server=down).update(server=here)
+            down.delete()
+
+
+class AMigrationThatMisbehaves:
+    @pytest.mark.parametrize("raises", ['sys.exit("no")', 'raise ValueError("a NUL: " + chr(0))'])
+    def test_is_a_failure_that_is_reported(self, fleet: Fleet, notes: NotesMigrations, raises: str) -> None:
+        acme, _ = fleet.make("first", "second")
+        as_owner(acme, "INSERT INTO notes_note (text) VALUES ('bad')")
+        guilty = RunPythonThatRaisesOnOneTenant.RAISES.replace('raise ValueError("a note is bad")', raises)
+        notes.add("0002_picky", "migrations.RunPython(forwards)", before=f"import sys\n{textwrap.dedent(guilty)}")
+        found = fleet.migrate_json("--on-error", "continue")
+        assert (found["exit"], found["tenants"]["failed"], found["tenants"]["pending"]) == (1, 1, 0)
+        assert Rollout.objects.get().state == Rollout.State.FAILED
 
 
 class ATenantMadeMeanwhile:

@@ -45,7 +45,7 @@ def _of_fleet(options: dict[str, Any]) -> list[dict[str, Any]]:
             "state": rollout.state,
             **{name: getattr(rollout, name) for name in counted},
         }
-        for rollout in Rollout.objects.annotate(**counted)[: options["limit"]]
+        for rollout in Rollout.objects.annotate(**counted).order_by("-started_at")[: options["limit"]]
     ]
 
 

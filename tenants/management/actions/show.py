@@ -36,6 +36,8 @@ def run(options: dict[str, Any], out: TextIO) -> int:
         out.write(json.dumps(shown) + "\n")
         return 0
     shown["head"] = head_in_words(tenant.head)
+    if "head" in shown["database"]:
+        shown["database"]["head"] = head_in_words(shown["database"]["head"])
     for name, value in shown.items():
         for number, line in enumerate(_lines(value)):
             out.write(f"{name if number == 0 else '':<12}{line}\n")

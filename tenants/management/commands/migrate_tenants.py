@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -204,6 +205,10 @@ def selection_of(options: dict[str, Any]) -> Selection:
 def stopped_by_signals() -> Iterator[Stop]:
     """SIGINT and SIGTERM let what is in hand end, and begin nothing more."""
     stop = Stop()
+    if threading.current_thread() is not threading.main_thread():
+        # Python delivers signals to the main thread only, which is not ours to take them from.
+        yield stop
+        return
 
     def ask(number: int, _: FrameType | None) -> None:
         stop.ask(number)
