@@ -19,9 +19,11 @@ from tenants.errors import ProvisioningError, TenantError
 from tenants.lifecycle import resume, suspend
 from tenants.models import Server, Tenant
 from tenants.rollout.heads import is_behind
-from tenants.rollout.plan import latest
-from tenants.rollout.runner import Report, Request, run_rollout
+from tenants.rollout.request import Request
+from tenants.rollout.result import Report
+from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
+from tenants.rollout.target import latest
 
 
 class TenantForm(forms.ModelForm):

@@ -22,8 +22,8 @@ from tenants.models.tenant import TenantState
 from tenants.rollout import templates
 from tenants.rollout.after_clone import run_again_after_clone
 from tenants.rollout.heads import head_of, key_of
-from tenants.rollout.plan import exactly
 from tenants.rollout.program import Programs
+from tenants.rollout.target import exactly
 from tenants.rollout.worker import bring, look
 
 if TYPE_CHECKING:

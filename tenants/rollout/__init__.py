@@ -1,6 +1,9 @@
 """Bringing every tenant to a migration. Planning, doing, recording and reporting are apart.
 
-`heads` says where a database stands, `plan` what it lacks, `program` prepares that once for all that stand there,
-`worker` does it to one database, `templates` does it first to the template, `runner` does it to the fleet, `ledger`
-records, `report` speaks.
+- What is asked: `target`, `selection`, `waves`, `request`; `resume` asks again for what was cut off.
+- What is to be done: `disk` reads the migrations, `heads` says where a database stands, `plan` what it lacks, `program`
+  prepares that once for all that stand there, `survey` asks the fleet without changing it, `drift` compares schemas.
+- Doing it: `worker` to one database (`steps` for a non-atomic migration, `signals` around it), `templates` to the
+  template first, `runner` to the fleet; `policy` says what is tried again and when it is enough.
+- Telling of it: `watcher` hears, `ledger` records, `result` counts, `report` speaks.
 """

@@ -23,7 +23,8 @@ from django.db.migrations.state import ModelState, ProjectState, StateApps
 
 from tenants.databases.bookkeeping import Facts, MigrationKey
 from tenants.rollout.heads import key_of
-from tenants.rollout.plan import GroupExecutor, Named, Relative, Step, Target
+from tenants.rollout.plan import GroupExecutor, Step
+from tenants.rollout.target import Named, Relative, Target
 from tenants.tenant_apps import tenant_app_labels
 
 SCHEMA_OPERATIONS = ("django.db.migrations.operations.models", "django.db.migrations.operations.fields")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from tenants.models import Tenant
 from tenants.models.rollout import AttemptState
-from tenants.rollout.runner import Report, TenantFailure
+from tenants.rollout.result import Report, TenantFailure
 from tenants.rollout.survey import GroupPlan, Survey, sql_of
 from tenants.rollout.worker import Outcome
 

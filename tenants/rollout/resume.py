@@ -12,10 +12,10 @@ from django.db.models.functions import Cast
 from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError
 from tenants.models import Rollout
-from tenants.rollout.plan import resolve
 from tenants.rollout.policy import MaxFailures
-from tenants.rollout.runner import Request
+from tenants.rollout.request import Request
 from tenants.rollout.selection import Selection
+from tenants.rollout.target import resolve
 from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
 

@@ -12,147 +12,37 @@ import time
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import psycopg2
 from django.db import OperationalError, connections
-from django.db.migrations.executor import MigrationExecutor
 
-from tenants.errors import RolloutRefusedError, TemplateError
+from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
 from tenants.rollout.drift import find_drift
 from tenants.rollout.ledger import Ledger
-from tenants.rollout.plan import Target
-from tenants.rollout.policy import Brake, MaxFailures
+from tenants.rollout.policy import Brake
+from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
-from tenants.rollout.selection import Selection
-from tenants.rollout.waves import CANARY, Canary, Wave, in_waves
-from tenants.rollout.worker import Failure, Outcome, WorkOptions, bring
-from tenants.tenant_apps import dual_app_labels, tenant_app_labels
+from tenants.rollout.request import Request
+from tenants.rollout.result import Report
+from tenants.rollout.watcher import Silent, Stop, Watcher
+from tenants.rollout.waves import CANARY, Wave, in_waves
+from tenants.rollout.worker import Failure, Outcome, bring
 
 if TYPE_CHECKING:
-    from accounts.models import User
+    pass
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_WORKERS = 4
 
 SYNTAX_OR_ACCESS_CLASS = "42"
 """SQLSTATE class of "column already exists", "table does not exist" and the like: what drift looks like to DDL."""
 
 EXPLAINED_FAILURES = 20
 """So many failures are looked at for drift, which costs a session each; a thousand equal ones say nothing more."""
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a rollout is asked to do.
-
-    ``asked`` is the app and migration as they were named; ``origin`` the id of the rollout that this one goes on with.
-    """
-
-    target: Target
-    selection: Selection = field(default_factory=Selection)
-    workers: int = DEFAULT_WORKERS
-    on_error: str = "stop"
-    max_failures: MaxFailures | None = None
-    canary: Canary | None = None
-    waves: tuple[float, ...] = ()
-    work: WorkOptions = field(default_factory=WorkOptions)
-    started_by: User | None = None
-    asked: tuple[str | None, str | None] = (None, None)
-    origin: str | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """What the ledger keeps, so that the rollout can be gone on with."""
-        app_label, migration = self.asked
-        return {
-            "app_label": app_label,
-            "migration": migration,
-            "origin": self.origin,
-            "selection": self.selection.as_json(),
-            "workers": self.workers,
-            "on_error": self.on_error,
-            "max_failures": str(self.max_failures) if self.max_failures else None,
-            "canary": str(self.canary) if self.canary else None,
-            "waves": ",".join(f"{share:g}%" for share in self.waves) or None,
-            "fake": self.work.fake,
-            "lock_timeout_ms": self.work.limits.lock_timeout / timedelta(milliseconds=1),
-            "statement_timeout_ms": self.work.limits.statement_timeout / timedelta(milliseconds=1),
-        }
-
-
-class Stop:
-    """Asks a rollout to begin no more tenants. Migrations in hand are finished or rolled back."""
-
-    def __init__(self) -> None:
-        self._event = threading.Event()
-        self.signal: int | None = None
-
-    def ask(self, signal: int | None = None) -> None:
-        self.signal = self.signal or signal
-        self._event.set()
-
-    def is_asked(self) -> bool:
-        return self._event.is_set()
-
-
-class Watcher(Protocol):
-    """Hears how a rollout goes. Called in the main thread."""
-
-    def begun(self, rollout_id: str | None, title: str, total: int) -> None: ...
-
-    def wave(self, title: str, number: int, of: int, tenants: int) -> None: ...
-
-    def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
-
-
-@dataclass(frozen=True)
-class TenantFailure:
-    """A failure and whose it is; ``tenant`` is None for the template's."""
-
-    tenant: str | None
-    failure: Failure
-    attempts: int
-
-
-@dataclass
-class Report:
-    """How a rollout went. ``state`` is ``succeeded``, ``failed``, ``interrupted`` or ``nothing_to_do``."""
-
-    target: str
-    rollout: str | None = None
-    state: str = "nothing_to_do"
-    total: int = 0
-    counts: dict[AttemptState, int] = field(default_factory=lambda: dict.fromkeys(AttemptState, 0))
-    seconds: float = 0.0
-    failures: list[TenantFailure] = field(default_factory=list)
-    signal: int | None = None
-
-    @property
-    def pending(self) -> int:
-        return self.total - sum(self.counts.values())
-
-    def add(self, tenant: Tenant | None, outcome: Outcome) -> None:
-        if tenant is not None:
-            self.counts[outcome.state] += 1
-        if outcome.failure is not None:
-            slug = tenant.slug if tenant is not None else None
-            self.failures.append(TenantFailure(slug, outcome.failure, outcome.attempts))
-
-
-class Silent:
-    """A watcher that says nothing."""
-
-    def begun(self, rollout_id: str | None, title: str, total: int) -> None: ...
-
-    def wave(self, title: str, number: int, of: int, tenants: int) -> None: ...
-
-    def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
 
 
 def run_rollout(request: Request, *, watcher: Watcher | None = None, stop: Stop | None = None) -> Report:
@@ -166,24 +56,6 @@ def run_rollout(request: Request, *, watcher: Watcher | None = None, stop: Stop 
     waves = in_waves(tenants, request.canary, request.waves)
     ledger = Ledger.begin(target=request.target.title, options=request.as_json(), started_by=request.started_by)
     return _Run(request, tenants, waves, ledger, watcher or Silent(), stop or Stop()).carry_out()
-
-
-def require_main_migrated() -> None:
-    """Raise ``RolloutRefusedError`` where main lacks a migration of an app that lives in it."""
-    executor = MigrationExecutor(connections["default"])
-    only_tenants = tenant_app_labels() - dual_app_labels()
-    leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] not in only_tenants]
-    lacking = [
-        f"{migration.app_label}.{migration.name}"
-        for migration, _ in executor.migration_plan(leaves)
-        if migration.app_label not in only_tenants
-    ]
-    if lacking:
-        raise RolloutRefusedError(
-            f"the main database is behind ({lacking[0]} and {len(lacking) - 1} more); run `manage.py migrate` first"
-            if len(lacking) > 1
-            else f"the main database is behind ({lacking[0]}); run `manage.py migrate` first"
-        )
 
 
 class _Run:

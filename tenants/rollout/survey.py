@@ -14,9 +14,9 @@ from tenants.databases.bookkeeping import Facts, MigrationKey
 from tenants.databases.sessions import SessionLimits, owner_session, sqlstate_of
 from tenants.models import Tenant
 from tenants.rollout.heads import Head, head_of, key_of
-from tenants.rollout.plan import Target
 from tenants.rollout.program import PreparedMigration, Programs, recorded_names
-from tenants.rollout.runner import TenantFailure
+from tenants.rollout.result import TenantFailure
+from tenants.rollout.target import Target
 from tenants.rollout.worker import Failure, look
 
 

@@ -19,8 +19,9 @@ from tenants.databases.sessions import maintenance, owner_session, poll
 from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.heads import key_of
-from tenants.rollout.plan import GroupExecutor, Target, exactly, latest
+from tenants.rollout.plan import GroupExecutor
 from tenants.rollout.program import Programs, result_of
+from tenants.rollout.target import Target, exactly, latest
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 
 if TYPE_CHECKING:

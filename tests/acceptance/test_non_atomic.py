@@ -10,10 +10,11 @@ from django.db import connections
 
 from tenants.models import Tenant
 from tenants.models.rollout import AttemptState
-from tenants.rollout.plan import latest
 from tenants.rollout.program import Programs
-from tenants.rollout.runner import Request, run_rollout
+from tenants.rollout.request import Request
+from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
+from tenants.rollout.target import latest
 from tenants.rollout.worker import WorkOptions, bring
 from tenants.routing.connections import address_of
 from tests.acceptance.test_rollouts import applied_to, roll_out, schema_of

@@ -27,9 +27,11 @@ from tenants.errors import (
 from tenants.lifecycle import create_tenant, resume, suspend
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.drift import find_drift
-from tenants.rollout.plan import latest
-from tenants.rollout.runner import Request, Silent, run_rollout
+from tenants.rollout.request import Request
+from tenants.rollout.runner import run_rollout
+from tenants.rollout.target import latest
 from tenants.rollout.templates import BUILD_LOCK
+from tenants.rollout.watcher import Silent
 from tests.acceptance.test_rollouts import (
     CREATE_SQUASHED,
     SQUASHES,

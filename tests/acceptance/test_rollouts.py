@@ -18,11 +18,14 @@ from tenants.databases import bookkeeping
 from tenants.databases.sessions import owner_session, take_change_lock
 from tenants.models import Rollout, Server, Tenant
 from tenants.models.rollout import AttemptState
-from tenants.rollout.plan import latest, resolve
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.program import Programs
-from tenants.rollout.runner import Report, Request, Silent, run_rollout
+from tenants.rollout.request import Request
+from tenants.rollout.result import Report
+from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
+from tenants.rollout.target import latest, resolve
+from tenants.rollout.watcher import Silent
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 from tests.apps.notes.models import Note
 from tests.support.faults import fault_at_ddl

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from tenants.models import Tenant
-from tenants.rollout.plan import latest
 from tenants.rollout.policy import MaxFailures
-from tenants.rollout.runner import Report, Request, run_rollout
+from tenants.rollout.request import Request
+from tenants.rollout.result import Report
+from tenants.rollout.runner import run_rollout
+from tenants.rollout.target import latest
 from tenants.rollout.waves import Canary, in_waves, parse_waves
 from tenants.rollout.worker import Outcome
 from tests.acceptance.test_rollouts import RunPythonThatRaisesOnOneTenant

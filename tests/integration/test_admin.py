@@ -11,9 +11,10 @@ from accounts.models import User
 from tenants.context import current_alias, use_tenant
 from tenants.errors import ProvisioningError
 from tenants.models import Rollout, RolloutAttempt, Server, Tenant, UserTenantAssociation
-from tenants.rollout.plan import resolve
-from tenants.rollout.runner import Request, run_rollout
+from tenants.rollout.request import Request
+from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
+from tenants.rollout.target import resolve
 
 TENANTS = "admin:tenants_tenant_changelist"
 ADD = "admin:tenants_tenant_add"

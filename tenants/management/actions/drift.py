@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 
 from tenants.management.arguments import add_format, positive
 from tenants.rollout.drift import find_drift
-from tenants.rollout.runner import DEFAULT_WORKERS
+from tenants.rollout.request import DEFAULT_WORKERS
 from tenants.rollout.selection import Selection
 
 HELP = "Compare each tenant's schema with what its recorded migrations make. Exit 1 if one differs."

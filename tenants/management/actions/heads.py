@@ -10,11 +10,11 @@ from django.core.management.base import CommandParser
 from tenants.management.arguments import add_format, positive
 from tenants.management.tables import write_table
 from tenants.models import Tenant
-from tenants.rollout.plan import latest
 from tenants.rollout.report import head_in_words
-from tenants.rollout.runner import DEFAULT_WORKERS
+from tenants.rollout.request import DEFAULT_WORKERS
 from tenants.rollout.selection import Selection
 from tenants.rollout.survey import survey
+from tenants.rollout.target import latest
 
 HELP = "Show how many tenants stand at which head, as their own databases say. Exit 1 if one cannot be asked."
 SHOWN = 3

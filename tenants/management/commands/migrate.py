@@ -14,10 +14,11 @@ from django.core.management.commands import migrate
 from tenants import naming
 from tenants.errors import TenantError
 from tenants.rollout import report
-from tenants.rollout.plan import resolve
-from tenants.rollout.runner import Request, run_rollout
+from tenants.rollout.request import Request
+from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
 from tenants.rollout.survey import survey
+from tenants.rollout.target import resolve
 from tenants.rollout.worker import WorkOptions
 from tenants.routing.registry import directory
 

@@ -19,12 +19,15 @@ from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError, TenantError
 from tenants.management.arguments import add_format, duration, key_value, parsed_by, positive
 from tenants.rollout import report
-from tenants.rollout.plan import resolve
 from tenants.rollout.policy import MaxFailures
+from tenants.rollout.preconditions import require_main_migrated
+from tenants.rollout.request import DEFAULT_WORKERS, Request
 from tenants.rollout.resume import request_again
-from tenants.rollout.runner import DEFAULT_WORKERS, Request, Stop, require_main_migrated, run_rollout
+from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
 from tenants.rollout.survey import survey
+from tenants.rollout.target import resolve
+from tenants.rollout.watcher import Stop
 from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
 

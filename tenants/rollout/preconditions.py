@@ -1,0 +1,27 @@
+"""What must hold before any tenant is touched."""
+
+from __future__ import annotations
+
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from tenants.errors import RolloutRefusedError
+from tenants.tenant_apps import dual_app_labels, tenant_app_labels
+
+
+def require_main_migrated() -> None:
+    """Raise ``RolloutRefusedError`` where main lacks a migration of an app that lives in it."""
+    executor = MigrationExecutor(connections["default"])
+    only_tenants = tenant_app_labels() - dual_app_labels()
+    leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] not in only_tenants]
+    lacking = [
+        f"{migration.app_label}.{migration.name}"
+        for migration, _ in executor.migration_plan(leaves)
+        if migration.app_label not in only_tenants
+    ]
+    if lacking:
+        raise RolloutRefusedError(
+            f"the main database is behind ({lacking[0]} and {len(lacking) - 1} more); run `manage.py migrate` first"
+            if len(lacking) > 1
+            else f"the main database is behind ({lacking[0]}); run `manage.py migrate` first"
+        )
