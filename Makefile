@@ -10,6 +10,7 @@ SHELL := /bin/sh
 VENV ?= .venv
 PORT ?= 8000
 PYTEST ?=
+BENCH ?=
 
 python := $(VENV)/bin/python
 manage := $(python) manage.py
@@ -32,7 +33,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test check stop requirements clean
+.PHONY: help run setup prepared install test check bench stop requirements clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -82,6 +83,9 @@ check: install ## Formatting, lint, types, import directions, migrations, deploy
 	$(VENV)/bin/lint-imports
 	$(as_production) $(python) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(as_production) $(manage) check --deploy --fail-level WARNING
+
+bench: install ## Measure rollouts beside the floor and a loop, on an idle machine; BENCH="--tenants 50,200,1000"
+	@$(python) -m benchmarks.rollout $(BENCH)
 
 stop: ## Stop the embedded PostgreSQL servers of development and tests
 	@$(find_python); "$$found" -m platform_site.embedded stop

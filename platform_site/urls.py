@@ -8,6 +8,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from platform_site import health
 
+admin.autodiscover()
+
 api = [
     path("", include("accounts.api.urls")),
     path("", include("tenants.api.urls")),

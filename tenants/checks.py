@@ -16,7 +16,7 @@ from tenants.tenant_apps import lives_in_main, lives_in_tenants
 
 def register() -> None:
     checks.register(check_relations, checks.Tags.models)
-    checks.register(check_settings)
+    checks.register(check_settings, checks.Tags.models)
 
 
 def check_relations(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
