@@ -151,7 +151,7 @@ def _launch(home: Path, account: place.Account | None, programs: Path) -> None:
 def _comes_up(pid: int, home: Path) -> bool:
     deadline = time.monotonic() + START_TIMEOUT_S
     while _pid_file(home) != (pid, "ready"):
-        if not _words(pid) or time.monotonic() > deadline:
+        if not _lives(pid) or time.monotonic() > deadline:
             return False
         time.sleep(0.005)
     return True
@@ -214,6 +214,17 @@ def _is_postmaster(pid: int) -> bool:
 def _serves(pid: int, home: Path) -> bool:
     """Whether it was started for this very path. One whose home was moved under it fails at its next checkpoint."""
     return not PROC or _words(pid)[1:3] == [b"-D", os.fsencode(home)]
+
+
+def _lives(pid: int) -> bool:
+    """Asked of its state and not of its words: between fork and exec a process has none for a moment."""
+    if not PROC:
+        return bool(_words(pid))
+    try:
+        state = (PROC / str(pid) / "stat").read_text(errors="replace").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state not in {"Z", "X"}
 
 
 def _words(pid: int) -> list[bytes]:
