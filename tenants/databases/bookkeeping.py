@@ -25,6 +25,16 @@ _READ = """
     UNION ALL SELECT 1, 0, name, value FROM silo.facts
     ORDER BY 1, 2
 """
+# Two statements and one round trip. The second has a snapshot of its own, taken when the lock is held, or not.
+_LOCK_AND_READ = """
+    SELECT set_config('silo.has_lock', pg_try_advisory_lock(%s)::text, false);
+    SELECT 0, id, app, name FROM public.django_migrations
+    UNION ALL SELECT 1, 0, name, value FROM silo.facts
+    UNION ALL SELECT 2, 0, '', current_setting('silo.has_lock')
+    ORDER BY 1, 2
+"""
+# What is erased late is only noted again; so the tenant does not wait for the disk once more.
+_ERASE_LATE = "BEGIN; SET LOCAL synchronous_commit = off; DELETE FROM silo.facts WHERE name = %s; COMMIT"
 
 
 @dataclass(frozen=True)
@@ -57,7 +67,18 @@ def read(connection: BaseDatabaseWrapper) -> Facts:
     """Everything in one SELECT."""
     with connection.cursor() as cursor:
         cursor.execute(_READ)
+        return _facts(cursor.fetchall())
+
+
+def read_under_lock(connection: BaseDatabaseWrapper, lock: int) -> Facts | None:
+    """Take an advisory lock, without waiting, and read, in one round trip; None where another session has the lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_AND_READ, [lock])
         rows = cursor.fetchall()
+    return _facts(rows) if rows[-1][3] == "true" else None
+
+
+def _facts(rows: list[tuple[int, int, str, str]]) -> Facts:
     return Facts(
         applied=tuple((app, name) for kind, _, app, name in rows if kind == 0),
         notes={name: value for kind, _, name, value in rows if kind == 1},
@@ -84,6 +105,11 @@ def note(connection: BaseDatabaseWrapper, name: str, value: str = "") -> None:
 
 def erase(connection: BaseDatabaseWrapper, name: str) -> None:
     _run(connection, "DELETE FROM silo.facts WHERE name = %s", name)
+
+
+def erase_late(connection: BaseDatabaseWrapper, name: str) -> None:
+    """Erase outside any transaction, and do not wait until it is on the disk: after a crash it may be there again."""
+    _run(connection, _ERASE_LATE, name)
 
 
 def stamp_identity(connection: BaseDatabaseWrapper, tenant_id: UUID) -> None:

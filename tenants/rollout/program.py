@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,7 @@ def prepare(applied: tuple[MigrationKey, ...], target: Target, *, origin: str = 
     """The program from ``applied`` to ``target``. Raises as ``steps_to`` does, and ``IrreversibleError``."""
     executor = GroupExecutor(applied)
     plan = executor.steps_to(target)
-    replacements = tuple(executor.missing_replacements(_recorded_after(applied, plan).keys()))
+    replacements = tuple(executor.missing_replacements(recorded_after(applied, plan).keys()))
     if not plan:
         return Program((), replacements, (), None, None)
     if "contenttypes" in tenant_app_labels():
@@ -138,11 +138,11 @@ def prepare(applied: tuple[MigrationKey, ...], target: Target, *, origin: str = 
 def result_of(applied: tuple[MigrationKey, ...], target: Target) -> tuple[MigrationKey, ...]:
     """What will be applied when a database with ``applied`` has been brought to ``target``."""
     executor = GroupExecutor(applied)
-    after = _recorded_after(applied, executor.steps_to(target))
+    after = recorded_after(applied, executor.steps_to(target))
     return (*after, *executor.missing_replacements(after.keys()))
 
 
-def _recorded_after(applied: tuple[MigrationKey, ...], plan: list[Step]) -> dict[MigrationKey, None]:
+def recorded_after(applied: tuple[MigrationKey, ...], plan: Iterable[Step]) -> dict[MigrationKey, None]:
     """The records after a plan, in their order."""
     after = dict.fromkeys(applied)
     for migration, backwards in plan:

@@ -18,20 +18,21 @@ from django.db import transaction
 from tenants.databases import bookkeeping
 from tenants.databases.bookkeeping import Facts
 from tenants.databases.sessions import (
+    CHANGE_LOCK,
     LOCK_WAIT,
     Database,
     SessionLimits,
     owner_session,
+    poll,
     require_open,
     sqlstate_of,
-    take_change_lock,
 )
-from tenants.errors import TenantError, WrongTenantError
+from tenants.errors import TenantBusyError, TenantError, WrongTenantError
 from tenants.models.rollout import AttemptState
 from tenants.rollout import signals, steps
 from tenants.rollout.heads import Head, head_of
 from tenants.rollout.policy import MAX_TRIES, is_transient, pause_before
-from tenants.rollout.program import GOAL, PreparedMigration, Program, Programs, apps_of, recorded_names
+from tenants.rollout.program import GOAL, PreparedMigration, Program, Programs, apps_of, recorded_after, recorded_names
 from tenants.routing.backend.base import DatabaseWrapper
 
 
@@ -132,14 +133,15 @@ def _bring_once(
     facts = _read(database, connection)
     program = programs.for_database(facts)
     if program or facts.post_migrate_due:
-        take_change_lock(connection, wait=options.lock_wait)
         # Whoever had the lock may have done some of it, or all.
-        facts = _read(database, connection)
+        facts = _read_under_lock(connection, options.lock_wait)
+        _refuse_other_tenants(database, facts)
         program = programs.for_database(facts)
     if not program and not facts.post_migrate_due:
         return Outcome(AttemptState.MIGRATED if done else AttemptState.UP_TO_DATE, applied=facts.applied)
     run(connection, program, facts, options, on_step=done.append)
-    return Outcome(AttemptState.MIGRATED, applied=bookkeeping.read(connection).applied)
+    after = recorded_after(facts.applied, program.plan)
+    return Outcome(AttemptState.MIGRATED, applied=(*after, *program.replacements))
 
 
 def run(
@@ -168,7 +170,7 @@ def run(
             signals.send_post_migrate(alias, program, interactive=options.interactive)
         else:
             _send_late_post_migrate(alias, facts)
-        bookkeeping.erase(connection, bookkeeping.POST_MIGRATE_DUE)
+        bookkeeping.erase_late(connection, bookkeeping.POST_MIGRATE_DUE)
 
 
 def _migrate(
@@ -209,10 +211,29 @@ def _send_late_post_migrate(alias: str, facts: Facts) -> None:
 def _read(database: Database, connection: DatabaseWrapper) -> Facts:
     """What the database says of itself; raises ``WrongTenantError`` where it says that it is another tenant's."""
     facts = bookkeeping.read(connection)
+    _refuse_other_tenants(database, facts)
+    return facts
+
+
+def _read_under_lock(connection: DatabaseWrapper, wait: timedelta) -> Facts:
+    """Be the only one who changes this database, as ``take_change_lock`` has it, and read it."""
+    found: list[Facts] = []
+
+    def try_lock() -> bool:
+        facts = bookkeeping.read_under_lock(connection, CHANGE_LOCK)
+        if facts is not None:
+            found.append(facts)
+        return bool(found)
+
+    if not poll(try_lock, wait):
+        raise TenantBusyError(f"{connection.alias} is being changed by another session", alias=connection.alias)
+    return found[0]
+
+
+def _refuse_other_tenants(database: Database, facts: Facts) -> None:
     owner = getattr(database, "id", None)
     if facts.tenant_id is not None and facts.tenant_id != str(owner):
         raise WrongTenantError(f"{database.alias} holds the data of tenant {facts.tenant_id}", alias=database.alias)
-    return facts
 
 
 def _cause_of(error: BaseException, database: Database, connection: DatabaseWrapper) -> BaseException:
