@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import connection
 
 from tests.support.fleet import Fleet, as_owner
+from tests.support.migrations import NotesMigrations
 
 WITH_TAGGIT = {"TENANT_APPS": "tenant_data,django.contrib.contenttypes,taggit"}
 TAG = """
@@ -49,6 +50,16 @@ class AThirdPartyAppWithGenericRelations:
         fleet.migrate_json(**WITH_TAGGIT)
         done = fleet.manage("shell", "-c", IN_MAIN, **WITH_TAGGIT)
         assert done.stdout.split()[-2:] == ["default", "True"], done.stderr
+
+    def test_keeps_its_content_type_when_a_model_is_renamed(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        """As `migrate` has it: rows that point at the model by its content type stay with it."""
+        (first,) = fleet.make("first")
+        fleet.migrate_json(**WITH_TAGGIT)
+        which = "SELECT id FROM django_content_type WHERE app_label = 'notes' AND model = %s"
+        before = as_owner(first, which, "note")
+        notes.add("0002_renamed", 'migrations.RenameModel("Note", "Memo")')
+        assert fleet.migrate_json(**WITH_TAGGIT)["exit"] == 0
+        assert as_owner(first, which, "memo") == before
 
     def test_is_taken_back_again(self, fleet: Fleet) -> None:
         (first,) = fleet.make("first")
