@@ -44,6 +44,10 @@ class TenantBusyError(TenantUnavailableError):
     """Another session is changing this tenant's database."""
 
 
+class ServerDownError(TenantUnavailableError):
+    """The tenant's server cannot be reached."""
+
+
 class DatabaseMissingError(TenantUnavailableError):
     """The tenant's database does not exist on its server."""
 
@@ -78,10 +82,6 @@ class ProvisioningError(TenantError):
 
 class TemplateError(TenantError):
     """The template from which tenant databases are cloned could not be made."""
-
-
-class MigrationFailedError(TenantError):
-    """A migration failed."""
 
 
 class NeedsManualError(TenantError):

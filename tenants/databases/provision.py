@@ -6,8 +6,7 @@ earlier try came: after a kill at any line the next try passes over what is done
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from django.db import transaction
 
 from tenants.databases import bookkeeping, roles
 from tenants.databases.clone import clone, open_connections
-from tenants.databases.sessions import LOCK_WAIT, maintenance, owner_session, poll
+from tenants.databases.sessions import LOCK_WAIT, maintenance, owner_session, take_server_lock
 from tenants.errors import ProvisioningError, TenantBusyError, TransitionError
 from tenants.models import Installation, Template, Tenant
 from tenants.models.tenant import TenantState
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 PROVISION_LOCK = 0x5112
+"""One provisioner a tenant."""
 
 
 @dataclass
@@ -89,7 +89,9 @@ def provision(tenant: Tenant) -> None:
         return
     try:
         template = templates.current(tenant.server)
-        with maintenance(tenant.server) as cursor, _alone(cursor, tenant):
+        with maintenance(tenant.server) as cursor:
+            if not take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=LOCK_WAIT):
+                raise TenantBusyError(f"{tenant.slug} is being made by another process", tenant=tenant.slug)
             # Whoever had the lock may have made it; since then it may even have been suspended.
             if _is_made(tenant):
                 return
@@ -143,21 +145,3 @@ def _is_made(tenant: Tenant) -> bool:
     if tenant.state not in {Tenant.State.ACTIVE, Tenant.State.PROVISIONING}:
         raise TransitionError(f"{tenant.slug} is {tenant.state}", tenant=tenant.slug)
     return tenant.state == Tenant.State.ACTIVE
-
-
-@contextmanager
-def _alone(cursor: Cursor, tenant: Tenant) -> Iterator[None]:
-    """One provisioner a tenant. The lock goes with the session, so a killed one blocks nobody for long."""
-    key = tenant.id.int & 0x7FFFFFFF
-
-    def try_lock() -> bool:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [PROVISION_LOCK, key])
-        locked = cursor.fetchone()
-        return bool(locked and locked[0])
-
-    if not poll(try_lock, LOCK_WAIT):
-        raise TenantBusyError(f"{tenant.slug} is being made by another process", tenant=tenant.slug)
-    try:
-        yield
-    finally:
-        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [PROVISION_LOCK, key])

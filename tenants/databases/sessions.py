@@ -22,6 +22,10 @@ from tenants.routing.backend.base import DatabaseWrapper
 from tenants.routing.connections import CONNECT_TIMEOUT_S, address_of, databases, with_defaults
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
+    from psycopg2.extensions import cursor as Cursor
+
     from tenants.models import Server
 
 MAINTENANCE_DATABASE = "postgres"
@@ -135,6 +139,20 @@ def take_change_lock(connection: BaseDatabaseWrapper, *, wait: timedelta = LOCK_
 
     if not poll(try_lock, wait):
         raise TenantBusyError(f"{connection.alias} is being changed by another session", alias=connection.alias)
+
+
+def take_server_lock(cursor: Cursor, kind: int, subject: UUID, *, wait: timedelta) -> bool:
+    """Be the only one on a server who does this kind of work on this subject, until the maintenance session ends.
+
+    Whether it was got within ``wait``. It is polled, and goes with the session, so a killed holder blocks nobody long.
+    """
+
+    def try_lock() -> bool:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [kind, subject.int & 0x7FFFFFFF])
+        locked = cursor.fetchone()
+        return bool(locked and locked[0])
+
+    return poll(try_lock, wait)
 
 
 def poll(attempt: Callable[[], bool], wait: timedelta) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from django.db.migrations.migration import Migration
 
 from tenants.databases.bookkeeping import MigrationKey
 from tenants.errors import InconsistentHistoryError, RolloutRefusedError, UnknownMigrationsError
+from tenants.rollout.disk import on_disk
 from tenants.tenant_apps import tenant_app_labels
 
 if TYPE_CHECKING:
@@ -21,6 +23,17 @@ Step = tuple[Migration, bool]
 
 Node = tuple[str, str | None]
 """An app and one of its migrations, or None for before its first."""
+
+
+def unknown_migrations(applied: Iterable[MigrationKey]) -> list[str]:
+    """Those of tenant apps that this code does not have, as app.name. One that a squashed one replaces is known."""
+    disk, labels = on_disk(), tenant_app_labels()
+    replaced = {key for migration in disk.replacements.values() for key in migration.replaces}
+    return sorted(
+        f"{app}.{name}"
+        for app, name in applied
+        if app in labels and (app, name) not in disk.disk_migrations and (app, name) not in replaced
+    )
 
 
 class GroupExecutor(MigrationExecutor):
@@ -60,17 +73,8 @@ class GroupExecutor(MigrationExecutor):
             if key not in recorded and all(replaced in recorded for replaced in migration.replaces)
         ]
 
-    def unknown(self) -> list[str]:
-        """Recorded migrations of tenant apps that this code does not have, as app.name."""
-        labels = tenant_app_labels()
-        return sorted(
-            f"{app}.{name}"
-            for app, name in self.loader.recorded
-            if app in labels and (app, name) not in self.loader.disk_migrations and not self._is_replaced((app, name))
-        )
-
     def _refuse_unknown(self) -> None:
-        if unknown := self.unknown():
+        if unknown := unknown_migrations(self.loader.recorded):
             raise UnknownMigrationsError(", ".join(unknown), migrations=unknown)
 
     def _refuse_inconsistent(self) -> None:
@@ -80,9 +84,6 @@ class GroupExecutor(MigrationExecutor):
                 replaces = getattr(self.loader.replacements.get(parent.key), "replaces", None)
                 if parent.key not in recorded and not (replaces and all(one in recorded for one in replaces)):
                     raise InconsistentHistoryError(f"{'.'.join(key)} is applied, {'.'.join(parent.key)} is not")
-
-    def _is_replaced(self, key: MigrationKey) -> bool:
-        return any(key in migration.replaces for migration in self.loader.replacements.values())
 
 
 class GroupLoader(MigrationLoader):

@@ -9,16 +9,14 @@ import logging
 import queue
 import threading
 import time
-import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import psycopg2
-from django.db import OperationalError, connections
+from django.db import connections
 
-from tenants.errors import TemplateError
+from tenants.errors import ServerDownError, TemplateError
 from tenants.models import Installation, Server, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
@@ -31,7 +29,7 @@ from tenants.rollout.request import Request
 from tenants.rollout.result import Report
 from tenants.rollout.watcher import Silent, Stop, Watcher
 from tenants.rollout.waves import CANARY, Wave, in_waves
-from tenants.rollout.worker import Failure, Outcome, bring
+from tenants.rollout.worker import Outcome, bring, describe
 
 if TYPE_CHECKING:
     pass
@@ -77,7 +75,7 @@ class _Run:
         self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
         self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
         self.braked = False
-        self.down: dict[int, str] = {}
+        self.down: dict[int, ServerDownError] = {}
 
     def carry_out(self) -> Report:
         began = time.perf_counter()
@@ -109,12 +107,11 @@ class _Run:
             except templates.TemplateFailedError as error:
                 self._take(None, error.outcome)
                 return None
-            except (psycopg2.OperationalError, OperationalError) as error:
-                # One server that is down fails its own tenants, and no others.
-                self.down[server.pk] = str(error).strip()
+            except psycopg2.OperationalError as error:
+                # One server that is down fails its own tenants, and no others. (Main's errors are Django's own.)
+                self.down[server.pk] = ServerDownError(f"{server}: {str(error).strip()}", server=server.name)
             except Exception as error:
-                failure = Failure(None, None, type(error).__name__, str(error), traceback.format_exc())
-                self._take(None, Outcome(AttemptState.FAILED, failure=failure))
+                self._take(None, Outcome(AttemptState.FAILED, failure=describe(error)))
                 return None
         return key
 
@@ -142,7 +139,8 @@ class _Run:
                     outcomes.put((tenant, outcome, judged))
                     if outcome.failure is not None:
                         # Not before the main thread has said whether this was one too many.
-                        judged.wait()
+                        while not (judged.wait(0.1) or self.braked):
+                            pass
             finally:
                 connections.close_all()
                 outcomes.put(None)
@@ -163,10 +161,6 @@ class _Run:
         except BaseException:
             # Main is lost, or the watcher is: begin nothing new, and let what is in hand end.
             self.braked = True
-            while any(worker.is_alive() for worker in workers):
-                with suppress(queue.Empty):
-                    if (left := outcomes.get(timeout=0.1)) is not None:
-                        left[2].set()
             raise
         finally:
             for worker in workers:
@@ -184,8 +178,7 @@ class _Run:
         if tenant.state != Tenant.State.ACTIVE:
             return Outcome(AttemptState.SKIPPED, reason=f"it is {tenant.state}")
         if tenant.server_id in self.down:
-            message = f"its server {tenant.server} cannot be reached: {self.down[tenant.server_id]}"
-            return Outcome(AttemptState.FAILED, failure=Failure(None, None, "ServerDownError", message, ""))
+            return Outcome(AttemptState.FAILED, failure=describe(self.down[tenant.server_id]))
         return bring(tenant, self.programs, self.work, may_go_on=lambda: not self.stop.is_asked())
 
     def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,13 +10,13 @@ from django.db import connections
 from django.db.migrations.operations.base import Operation
 
 from tenants.databases.bookkeeping import Facts, MigrationKey
-from tenants.databases.sessions import SessionLimits, owner_session, sqlstate_of
+from tenants.databases.sessions import SessionLimits, owner_session
 from tenants.models import Tenant
 from tenants.rollout.heads import Head, head_of, key_of
 from tenants.rollout.program import PreparedMigration, Programs, recorded_names
 from tenants.rollout.result import TenantFailure
 from tenants.rollout.target import Target
-from tenants.rollout.worker import Failure, look
+from tenants.rollout.worker import Failure, describe, look
 
 
 @dataclass
@@ -70,8 +69,7 @@ def look_at(
         try:
             return look(tenant)
         except Exception as error:
-            text = "".join(traceback.format_exception(error))
-            return Failure(None, sqlstate_of(error), type(error).__name__, str(error).strip(), text)
+            return describe(error)
         finally:
             connections.close_all()
 
@@ -103,8 +101,7 @@ def survey(tenants: Iterable[Tenant], target: Target, *, workers: int) -> Survey
         try:
             program = programs.for_applied(group.applied)
         except Exception as error:
-            failure = Failure(None, None, type(error).__name__, str(error), traceback.format_exc())
-            failures += [TenantFailure(tenant.slug, failure, 1) for tenant in group.tenants]
+            failures += [TenantFailure(tenant.slug, describe(error), 1) for tenant in group.tenants]
             continue
         plans.append(GroupPlan(group, program.migrations, program.replacements, unfinished[key]))
     skipped = tuple(tenant for tenant in asked if tenant.state != Tenant.State.ACTIVE)

@@ -7,19 +7,17 @@ installation's pointer names.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from tenants import naming
 from tenants.databases import bookkeeping, roles, schema
 from tenants.databases.clone import EMPTY, clone, close_connections, drop, open_connections
-from tenants.databases.sessions import maintenance, owner_session, poll
+from tenants.databases.sessions import maintenance, owner_session, take_server_lock
 from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.heads import key_of
-from tenants.rollout.plan import GroupExecutor
+from tenants.rollout.plan import unknown_migrations
 from tenants.rollout.program import Programs, result_of
 from tenants.rollout.target import Target, exactly, latest
 from tenants.rollout.worker import Outcome, WorkOptions, bring
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 BUILD_LOCK = 0x5111
+"""One builder an installation on a server; whoever waited finds the template ready."""
+
 BUILD_WAIT = timedelta(minutes=10)
 KEPT = 2
 """How many ready templates a server keeps beside the current one, so that a fleet can go back to them at once."""
@@ -61,16 +61,18 @@ def build(server: Server, target: Target, options: WorkOptions | None = None) ->
     Raises ``TemplateFailedError`` with the outcome where a migration fails on it.
     """
     source = _nearest(server)
-    start = _applied(source)
-    found = _ready(server, key_of(result_of(start, target)))
+    goal_key = key_of(result_of(_applied(source), target))
+    found = _ready(server, goal_key)
     if found is not None:
         return found
-    with maintenance(server) as cursor, _one_builder(cursor, server):
-        found = _ready(server, key_of(result_of(start, target)))
+    with maintenance(server) as cursor:
+        if not take_server_lock(cursor, BUILD_LOCK, Installation.current().id, wait=BUILD_WAIT):
+            raise TemplateError(f"another process has been building one on {server} for {BUILD_WAIT}")
+        found = _ready(server, goal_key)
         if found is not None:
             return found
         _drop_unfinished(cursor, server)
-        return _build(cursor, server, source, target, options or WorkOptions())
+        return _build(cursor, server, source, target, goal_key, options or WorkOptions())
 
 
 def prune(server: Server) -> list[str]:
@@ -90,12 +92,13 @@ def reference_schema(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ..
     return (template or build(tenant.server, exactly(applied))).schema
 
 
-def _build(cursor: Cursor, server: Server, source: Template | None, target: Target, options: WorkOptions) -> Template:
+def _build(
+    cursor: Cursor, server: Server, source: Template | None, target: Target, goal_key: str, options: WorkOptions
+) -> Template:
     installation = Installation.current()
     programs = Programs(target)
-    start = _applied(source)
-    programs.for_applied(start)  # A target that cannot be reached is known before a database is made.
-    name = naming.template_name(installation.id, key_of(result_of(start, target)), uuid.uuid4().hex)
+    programs.for_applied(_applied(source))  # A target that cannot be reached is known before a database is made.
+    name = naming.template_name(installation.id, goal_key, uuid.uuid4().hex)
     template = Template.objects.create(server=server, name=name)
     clone(cursor, source.name if source else EMPTY, name)
     open_connections(cursor, name)
@@ -130,24 +133,6 @@ def _seal(cursor: Cursor, template: Template) -> Template:
     return template
 
 
-@contextmanager
-def _one_builder(cursor: Cursor, server: Server) -> Iterator[None]:
-    """One builder of this installation at a time on a server; whoever waited finds the template ready."""
-    installation = Installation.current().id.int & 0x7FFFFFFF
-
-    def try_lock() -> bool:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [BUILD_LOCK, installation])
-        locked = cursor.fetchone()
-        return bool(locked and locked[0])
-
-    if not poll(try_lock, BUILD_WAIT):
-        raise TemplateError(f"another process has been building one on {server} for {BUILD_WAIT}")
-    try:
-        yield
-    finally:
-        cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [BUILD_LOCK, installation])
-
-
 def _drop_unfinished(cursor: Cursor, server: Server) -> None:
     """What a killed builder left. The lock is ours, so none of these is being built."""
     for template in Template.objects.filter(server=server, state=Template.State.BUILDING):
@@ -163,7 +148,7 @@ def _nearest(server: Server) -> Template | None:
     """What to start from: the current template, else the newest, of those that this code knows."""
     head_key = Installation.current().head_key
     ready = Template.objects.filter(server=server, state=Template.State.READY).order_by("-created_at")
-    known = [template for template in ready if not GroupExecutor(_applied(template)).unknown()]
+    known = [template for template in ready if not unknown_migrations(_applied(template))]
     return next((template for template in known if template.head_key == head_key), known[0] if known else None)
 
 

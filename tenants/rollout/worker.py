@@ -104,7 +104,7 @@ def bring(
                 break
             except (Exception, SystemExit) as error:
                 cause = _cause_of(error, database, connection)
-                outcome = Outcome(AttemptState.FAILED, failure=_describe(error, cause))
+                outcome = Outcome(AttemptState.FAILED, failure=describe(error, cause))
                 if not is_transient(cause, connection):
                     break
         if attempt == MAX_TRIES or not may_go_on():
@@ -248,7 +248,9 @@ def _cause_of(error: BaseException, database: Database, connection: DatabaseWrap
     return error
 
 
-def _describe(error: BaseException, cause: BaseException) -> Failure:
+def describe(error: BaseException, cause: BaseException | None = None) -> Failure:
+    """An error as it is reported; ``cause`` is what really went wrong, where that is another."""
+    cause = cause or error
     return Failure(
         migration=error.title if isinstance(error, _MigrationError) else None,
         sqlstate=sqlstate_of(cause),

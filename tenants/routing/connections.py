@@ -88,9 +88,6 @@ class TenantDatabases(dict[str, type_settings]):
         if known is not fresh:
             known.update(fresh)
 
-    def forget(self, alias: str) -> None:
-        self._tenants.pop(alias, None)
-
     def _find(self, alias: str) -> type_settings | None:
         if alias not in self._tenants and naming.is_tenant_alias(alias):
             from tenants.routing.registry import directory  # The registry needs models, and settings.py needs this.
