@@ -1,10 +1,14 @@
-"""Faults put into one database with PostgreSQL's own means: an event trigger that strikes at the k-th DDL statement."""
+"""Faults put into one database by PostgreSQL's own means: an event trigger that strikes at the k-th DDL statement, and
+a gate at which a migration waits, so that no test sleeps and hopes.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
+from tenants.databases.sessions import owner_session, poll
 from tenants.models import Tenant
 from tests.support.fleet import as_superuser
 
@@ -37,3 +41,29 @@ def fault_at_ddl(tenant: Tenant, at: int, *, sqlstate: str | None = None, tag: s
         yield
     finally:
         as_superuser(tenant.alias, _REMOVE)
+
+
+GATE = 27262
+WAITS_AT_THE_GATE = f"""
+def forwards(apps, schema_editor):
+    if schema_editor.connection.alias.startswith("tenant_"):
+        schema_editor.execute("SET LOCAL lock_timeout = 0")
+        schema_editor.execute("SELECT pg_advisory_xact_lock({GATE})")
+"""
+"""Code for a migration that stops in each tenant while that tenant's gate is closed."""
+
+
+@contextmanager
+def closed_gate(tenant: Tenant) -> Iterator[Callable[[], None]]:
+    """Hold up ``WAITS_AT_THE_GATE`` in one tenant while inside; gives what waits until somebody stands there."""
+    with owner_session(tenant) as holder, holder.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [GATE])
+
+        def somebody_waits() -> bool:
+            cursor.execute("SELECT 1 FROM pg_locks WHERE objid = %s AND NOT granted", [GATE])
+            return cursor.fetchone() is not None
+
+        def wait() -> None:
+            assert poll(somebody_waits, timedelta(seconds=30)), "no rollout ever came to the gate"
+
+        yield wait
