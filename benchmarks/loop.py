@@ -6,6 +6,7 @@ import django
 
 django.setup()
 
+# Models can be imported only now, hence E402.
 from django.core.management import call_command  # noqa: E402
 from django.core.management.commands.migrate import Command  # noqa: E402
 

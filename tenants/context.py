@@ -144,7 +144,7 @@ def use_main() -> Iterator[None]:
 
 def current_tenant() -> Tenant | None:
     """The current tenant, or None. (While a template is migrated, that stand-in is current.)"""
-    return _current.get()  # type: ignore[return-value]
+    return _current.get()  # type: ignore[return-value]  # the stand-in has what a caller may ask: alias and slug
 
 
 def current_alias() -> str | None:

@@ -35,6 +35,7 @@ class AliasChoices:
 def install() -> None:
     if getattr(BaseCommand, "_silo_databases", False):
         return
+    # The one place that replaces methods of Django's command, hence the ignores here and below.
     BaseCommand._silo_databases = True  # type: ignore[attr-defined]
     create_parser, execute = BaseCommand.create_parser, BaseCommand.execute
 

@@ -54,6 +54,7 @@ class TenantDatabases(dict[str, type_settings]):
     def __len__(self) -> int:
         return super().__len__() + len(self._pinned | self.open_here())
 
+    # A dict's own views would walk what it holds, not what iteration yields. (Their types are its own: the ignores.)
     def keys(self) -> KeysView[str]:  # type: ignore[override]
         return KeysView(self)
 

@@ -38,6 +38,7 @@ _only_in_tenants: set[type[Model]] = set()
 def install() -> None:
     """Guard the models of all tenant apps. Called once, when the apps are ready."""
     for model in apps.get_models(include_auto_created=True):
+        # Assigning to Django's methods is what this module is for, hence the ignores.
         if lives_in_tenants(model):
             _guarded.add(model)
             model.__eq__ = _compared_within_a_tenant(model.__eq__)  # type: ignore[method-assign]

@@ -49,6 +49,7 @@ class TenantMiddleware:
     def __call__(self, request: HttpRequest) -> Any:
         if self._is_async:
             return self._answer_async(request)
+        # The stubs know no attribute of ours on a request, here and below.
         request.tenant = tenant_of(request)  # type: ignore[attr-defined]
         with _scope_of(request.tenant):  # type: ignore[attr-defined]
             return self.get_response(request)

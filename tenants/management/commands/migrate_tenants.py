@@ -68,73 +68,9 @@ class Command(BaseCommand):
         parser.add_argument("migration", nargs="?", help='Name or unique beginning of one; "zero" for none; -1, +2.')
         parser.add_argument("--noinput", action="store_false", dest="interactive", help="Ask nothing.")
 
-        select = parser.add_argument_group("selection")
-        select.add_argument("--tenant", action="append", default=[], metavar="SLUG", help="Only this one (repeatable).")
-        select.add_argument("--exclude", action="append", default=[], metavar="SLUG", help="Not this one (repeatable).")
-        select.add_argument(
-            "--label", action="append", default=[], type=key_value, metavar="KEY=VALUE", help="Only those labelled so."
-        )
-        select.add_argument("--server", metavar="NAME", help="Only those on this server.")
-        select.add_argument("--only-failed", action="store_true", help="Only those that failed in the last rollout.")
-
-        dry = parser.add_argument_group("changing nothing").add_mutually_exclusive_group()
-        dry.add_argument("--plan", action="store_true", help="Show what would be done, by group of tenants.")
-        dry.add_argument("--sql", action="store_true", help="Print the SQL that each group would run.")
-        dry.add_argument("--check", action="store_true", help="Exit 1 if a tenant is behind.")
-
-        how = parser.add_argument_group("how")
-        how.add_argument(
-            "--on-error",
-            choices=("stop", "continue"),
-            default="stop",
-            help="stop: begin no more tenants after a failure (default). continue: until --max-failures, or else until "
-            "3 equal errors in a row or over 2%% failed once 50 were tried.",
-        )
-        how.add_argument(
-            "--max-failures",
-            type=parsed_by(MaxFailures.parse),
-            metavar="N|N%",
-            help="Begin no more once more than these have failed.",
-        )
-        how.add_argument(
-            "--canary",
-            type=parsed_by(Canary.parse),
-            metavar="N|N%|SLUG,...",
-            help="Migrate these first, the smallest databases, or the named; go on only if all of them succeed.",
-        )
-        how.add_argument(
-            "--waves",
-            type=parsed_by(parse_waves),
-            default=(),
-            metavar="5%,25%,100%",
-            help="Migrate in waves, each up to this share of all; the next begins when the last has ended well.",
-        )
-        how.add_argument(
-            "--workers", type=positive, default=DEFAULT_WORKERS, metavar="N", help="Tenants at a time (default 4)."
-        )
-        how.add_argument(
-            "--lock-timeout",
-            type=duration,
-            default=timedelta(seconds=2),
-            metavar="2s",
-            help="How long a statement may wait for a lock; live queries never queue behind it longer (default 2s).",
-        )
-        how.add_argument(
-            "--statement-timeout",
-            type=duration,
-            default=timedelta(minutes=15),
-            metavar="15min",
-            help="How long a statement may run (default 15min).",
-        )
-        how.add_argument(
-            "--resume",
-            nargs="?",
-            const="",
-            metavar="ID",
-            help="Go on with a rollout that was cut off, as it was asked for (default: the last).",
-        )
-        how.add_argument("--fake", action="store_true", help="Record the migrations and run nothing.")
-        add_format(how)
+        add_selection(parser)
+        add_dry_runs(parser)
+        add_manner(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -172,6 +108,83 @@ class Command(BaseCommand):
             self.stdout.write(report.survey_in_words(found, target=target.title))
         if found.failures or (options["check"] and found.behind):
             raise SystemExit(NOT_ALL_THERE)
+
+
+def add_selection(parser: CommandParser) -> None:
+    """Which tenants."""
+    select = parser.add_argument_group("selection")
+    select.add_argument("--tenant", action="append", default=[], metavar="SLUG", help="Only this one (repeatable).")
+    select.add_argument("--exclude", action="append", default=[], metavar="SLUG", help="Not this one (repeatable).")
+    select.add_argument(
+        "--label", action="append", default=[], type=key_value, metavar="KEY=VALUE", help="Only those labelled so."
+    )
+    select.add_argument("--server", metavar="NAME", help="Only those on this server.")
+    select.add_argument("--only-failed", action="store_true", help="Only those that failed in the last rollout.")
+
+
+def add_dry_runs(parser: CommandParser) -> None:
+    """What looks ahead and changes nothing."""
+    dry = parser.add_argument_group("changing nothing").add_mutually_exclusive_group()
+    dry.add_argument("--plan", action="store_true", help="Show what would be done, by group of tenants.")
+    dry.add_argument("--sql", action="store_true", help="Print the SQL that each group would run.")
+    dry.add_argument("--check", action="store_true", help="Exit 1 if a tenant is behind.")
+
+
+def add_manner(parser: CommandParser) -> None:
+    """In which order, how fast, and what follows an error."""
+    how = parser.add_argument_group("how")
+    how.add_argument(
+        "--on-error",
+        choices=("stop", "continue"),
+        default="stop",
+        help="stop: begin no more tenants after a failure (default). continue: until --max-failures, or else until "
+        "3 equal errors in a row or over 2%% failed once 50 were tried.",
+    )
+    how.add_argument(
+        "--max-failures",
+        type=parsed_by(MaxFailures.parse),
+        metavar="N|N%",
+        help="Begin no more once more than these have failed.",
+    )
+    how.add_argument(
+        "--canary",
+        type=parsed_by(Canary.parse),
+        metavar="N|N%|SLUG,...",
+        help="Migrate these first, the smallest databases, or the named; go on only if all of them succeed.",
+    )
+    how.add_argument(
+        "--waves",
+        type=parsed_by(parse_waves),
+        default=(),
+        metavar="5%,25%,100%",
+        help="Migrate in waves, each up to this share of all; the next begins when the last has ended well.",
+    )
+    how.add_argument(
+        "--workers", type=positive, default=DEFAULT_WORKERS, metavar="N", help="Tenants at a time (default 4)."
+    )
+    how.add_argument(
+        "--lock-timeout",
+        type=duration,
+        default=timedelta(seconds=2),
+        metavar="2s",
+        help="How long a statement may wait for a lock; live queries never queue behind it longer (default 2s).",
+    )
+    how.add_argument(
+        "--statement-timeout",
+        type=duration,
+        default=timedelta(minutes=15),
+        metavar="15min",
+        help="How long a statement may run (default 15min).",
+    )
+    how.add_argument(
+        "--resume",
+        nargs="?",
+        const="",
+        metavar="ID",
+        help="Go on with a rollout that was cut off, as it was asked for (default: the last).",
+    )
+    how.add_argument("--fake", action="store_true", help="Record the migrations and run nothing.")
+    add_format(how)
 
 
 def request_of(options: dict[str, Any]) -> Request:
