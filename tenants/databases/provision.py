@@ -70,7 +70,8 @@ def make_own(work: Work) -> None:
         work.applied = facts.applied
         if facts.tenant_id is None:
             run_again_after_clone(connection, facts.applied)
-            bookkeeping.stamp_identity(connection, work.tenant.id)
+            with connection.cursor() as cursor:
+                bookkeeping.stamp_identity(cursor, work.tenant.id)
 
 
 def let_tenant_in(work: Work) -> None:

@@ -5,6 +5,7 @@ Written by the rollout's main thread only. It reports; what is applied is asked 
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import time
@@ -35,7 +36,7 @@ class Ledger:
         self.rollout = rollout
         self._session = session
         self._attempts: list[RolloutAttempt] = []
-        self._heads: list[Tenant] = []
+        self._heads: dict[str, list[Tenant]] = {}
         self._written = time.monotonic()
 
     @classmethod
@@ -85,7 +86,7 @@ class Ledger:
         )
         if tenant is not None and outcome.failure is None and outcome.applied and tenant.head != outcome.head:
             tenant.head = outcome.head
-            self._heads.append(tenant)
+            self._heads.setdefault(json.dumps(outcome.head), []).append(tenant)
         if len(self._attempts) >= BATCH or time.monotonic() - self._written > BATCH_AGE_S:
             self.write()
 
@@ -102,8 +103,10 @@ class Ledger:
                 if attempt.tenant_id not in alive:
                     attempt.tenant = None
             RolloutAttempt.objects.bulk_create(self._attempts)
-            Tenant.objects.bulk_update(self._heads, ["head"])
-        self._attempts, self._heads, self._written = [], [], time.monotonic()
+            # Nearly all have one head, so this is one statement; bulk_update would write a CASE with a branch for each.
+            for head, tenants in self._heads.items():
+                Tenant.objects.filter(pk__in=[tenant.pk for tenant in tenants]).update(head=json.loads(head))
+        self._attempts, self._heads, self._written = [], {}, time.monotonic()
 
     def finish(self, state: RolloutState) -> None:
         """Write the rest, and how it ended; then let the next rollout begin."""

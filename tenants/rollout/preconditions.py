@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.recorder import MigrationRecorder
 
 from tenants.errors import RolloutRefusedError
+from tenants.rollout.plan import GroupExecutor
 from tenants.tenant_apps import dual_app_labels, tenant_app_labels
 
 
 def require_main_migrated() -> None:
     """Raise ``RolloutRefusedError`` where main lacks a migration of an app that lives in it."""
-    executor = MigrationExecutor(connections["default"])
+    executor = GroupExecutor(tuple(MigrationRecorder(connections["default"]).applied_migrations()))
     only_tenants = tenant_app_labels() - dual_app_labels()
     leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] not in only_tenants]
     lacking = [

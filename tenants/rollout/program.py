@@ -10,7 +10,7 @@ import copy
 import json
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import apps as installed_apps
@@ -23,13 +23,10 @@ from django.db.migrations.state import ModelState, ProjectState, StateApps
 
 from tenants.databases.bookkeeping import Facts, MigrationKey
 from tenants.rollout.heads import key_of
-from tenants.rollout.plan import GroupExecutor, Step
+from tenants.rollout.plan import GroupExecutor, Step, copied
+from tenants.rollout.script import SCHEMA_OPERATIONS, Script
 from tenants.rollout.target import Named, Relative, Target
 from tenants.tenant_apps import tenant_app_labels
-
-SCHEMA_OPERATIONS = ("django.db.migrations.operations.models", "django.db.migrations.operations.fields")
-"""The modules of Django's operations that only change the schema: they fit a transaction, and leave states alone."""
-
 
 GOAL = "goal"
 """The note of where a relative rollout is bringing a database: its id, the app, and the migration or null."""
@@ -49,6 +46,7 @@ class PreparedMigration:
     migration: Migration
     backwards: bool
     operations: tuple[PreparedOperation, ...]
+    script: Script = field(default_factory=Script, compare=False, repr=False)
 
     @property
     def key(self) -> MigrationKey:
@@ -76,7 +74,7 @@ class Program:
 
     def plan_to_show(self) -> list[Step]:
         """The plan as signal receivers get it: a copy, since contenttypes inserts its operations into it."""
-        return [(_copy(migration), backwards) for migration, backwards in self.plan]
+        return [(copied(migration), backwards) for migration, backwards in self.plan]
 
 
 class Programs:
@@ -117,6 +115,11 @@ class Programs:
             raise made
         return made
 
+    def result_of(self, facts: Facts) -> tuple[MigrationKey, ...]:
+        """What will be applied when a database with these facts has been brought to the target."""
+        program = self.for_database(facts)
+        return (*recorded_after(facts.applied, program.plan), *program.replacements)
+
 
 def prepare(applied: tuple[MigrationKey, ...], target: Target, *, origin: str = "") -> Program:
     """The program from ``applied`` to ``target``. Raises as ``steps_to`` does, and ``IrreversibleError``."""
@@ -133,13 +136,6 @@ def prepare(applied: tuple[MigrationKey, ...], target: Target, *, origin: str = 
     migrations = _prepare_backwards(executor, plan) if backwards else _prepare_forwards(executor, plan)
     goal = json.dumps([origin, *target.nodes(GroupExecutor(applied))[0]]) if isinstance(target, Relative) else None
     return Program(tuple(migrations), replacements, tuple(plan), apps_before, _apps_after(executor, plan), goal)
-
-
-def result_of(applied: tuple[MigrationKey, ...], target: Target) -> tuple[MigrationKey, ...]:
-    """What will be applied when a database with ``applied`` has been brought to ``target``."""
-    executor = GroupExecutor(applied)
-    after = recorded_after(applied, executor.steps_to(target))
-    return (*after, *executor.missing_replacements(after.keys()))
 
 
 def recorded_after(applied: tuple[MigrationKey, ...], plan: Iterable[Step]) -> dict[MigrationKey, None]:
@@ -287,9 +283,9 @@ def _with_default_kept(prepared: PreparedOperation, app_label: str) -> PreparedO
     kept.preserve_default = True
     model, after = operation.model_name_lower, prepared.after.clone()
     if operation.name in after.models[app_label, model].fields:
-        field = after.models[app_label, model].fields[operation.name].clone()
-        field.default = operation.field.default
-        after.alter_field(app_label, model, operation.name, field, preserve_default=True)
+        with_default = after.models[app_label, model].fields[operation.name].clone()
+        with_default.default = operation.field.default
+        after.alter_field(app_label, model, operation.name, with_default, preserve_default=True)
     return PreparedOperation(kept, prepared.before, after)
 
 
@@ -297,9 +293,3 @@ def _inject_content_type_renames(executor: GroupExecutor, plan: list[Step]) -> N
     apps = _whole_apps(_state_before(executor))
     injected: Callable[..., Any] = inject_rename_contenttypes_operations
     injected(plan=plan, apps=apps, using=f"tenant_{'0' * 32}")
-
-
-def _copy(migration: Migration) -> Migration:
-    copied = copy.copy(migration)
-    vars(copied)["operations"] = list(migration.operations)
-    return copied

@@ -103,7 +103,7 @@ class _Run:
         work = replace(self.work, fake=False)
         for server in Server.objects.exclude(state=Server.State.OFFLINE):
             try:
-                key = templates.build(server, self.request.target, work).head_key
+                key = templates.build(server, self.programs, work).head_key
             except templates.TemplateFailedError as error:
                 self._take(None, error.outcome)
                 return None

@@ -24,7 +24,8 @@ from tenants.context import current_tenant
 from tenants.databases import bookkeeping
 from tenants.databases.bookkeeping import Facts
 from tenants.errors import InvalidIndexError, NeedsManualError, TransitionError
-from tenants.rollout.program import SCHEMA_OPERATIONS, PreparedMigration, PreparedOperation
+from tenants.rollout.program import PreparedMigration, PreparedOperation
+from tenants.rollout.script import SCHEMA_OPERATIONS
 from tenants.routing.backend.base import DatabaseWrapper
 
 STEP = "step"
@@ -56,7 +57,8 @@ class Progress:
         return cls(prepared.title, prepared.backwards)
 
     def note(self, connection: DatabaseWrapper) -> None:
-        bookkeeping.note(connection, STEP, json.dumps(vars(self)))
+        with connection.cursor() as cursor:
+            bookkeeping.note(cursor, STEP, json.dumps(vars(self)))
 
 
 def migrate_in_steps(connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts) -> None:

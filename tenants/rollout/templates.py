@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 
 from tenants import naming
 from tenants.databases import bookkeeping, roles, schema
+from tenants.databases.bookkeeping import Facts
 from tenants.databases.clone import EMPTY, clone, close_connections, drop, open_connections
 from tenants.databases.sessions import maintenance, owner_session, take_server_lock
 from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.heads import key_of
 from tenants.rollout.plan import unknown_migrations
-from tenants.rollout.program import Programs, result_of
-from tenants.rollout.target import Target, exactly, latest
+from tenants.rollout.program import GOAL, Programs
+from tenants.rollout.target import exactly, latest
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def current(server: Server) -> Template:
     """The template of the fleet's head on this server; made where it is missing. Raises ``TemplateError``."""
     head_key = Installation.current().head_key
     if not head_key:
-        template = build(server, latest())
+        template = build(server, Programs(latest()))
         Installation.move_head(template.head_key)
         return template
     found = _ready(server, head_key)
@@ -52,16 +53,16 @@ def current(server: Server) -> Template:
     elsewhere = Template.objects.filter(head_key=head_key, state=Template.State.READY).first()
     if elsewhere is None:
         raise TemplateError("the fleet's head has no template on any server; run `manage.py migrate_tenants`")
-    return build(server, exactly(tuple((app, name) for app, name in elsewhere.applied)))
+    return build(server, Programs(exactly(tuple((app, name) for app, name in elsewhere.applied))))
 
 
-def build(server: Server, target: Target, options: WorkOptions | None = None) -> Template:
-    """The template for ``target`` on this server: one that is ready, or a new one, migrated from the nearest.
+def build(server: Server, programs: Programs, options: WorkOptions | None = None) -> Template:
+    """The template for the programs' target on this server: one that is ready, or a new one, migrated from the nearest.
 
     Raises ``TemplateFailedError`` with the outcome where a migration fails on it.
     """
     source = _nearest(server)
-    goal_key = key_of(result_of(_applied(source), target))
+    goal_key = key_of(programs.result_of(_facts(source)))
     found = _ready(server, goal_key)
     if found is not None:
         return found
@@ -72,7 +73,7 @@ def build(server: Server, target: Target, options: WorkOptions | None = None) ->
         if found is not None:
             return found
         _drop_unfinished(cursor, server)
-        return _build(cursor, server, source, target, goal_key, options or WorkOptions())
+        return _build(cursor, server, source, programs, goal_key, options or WorkOptions())
 
 
 def prune(server: Server) -> list[str]:
@@ -89,15 +90,13 @@ def prune(server: Server) -> list[str]:
 def reference_schema(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...]) -> list[str]:
     """The schema that these migrations make: that of the template of this head, which is made where there is none."""
     template = Template.objects.filter(head_key=key_of(applied), state=Template.State.READY).first()
-    return (template or build(tenant.server, exactly(applied))).schema
+    return (template or build(tenant.server, Programs(exactly(applied)))).schema
 
 
 def _build(
-    cursor: Cursor, server: Server, source: Template | None, target: Target, goal_key: str, options: WorkOptions
+    cursor: Cursor, server: Server, source: Template | None, programs: Programs, goal_key: str, options: WorkOptions
 ) -> Template:
     installation = Installation.current()
-    programs = Programs(target)
-    programs.for_applied(_applied(source))  # A target that cannot be reached is known before a database is made.
     name = naming.template_name(installation.id, goal_key, uuid.uuid4().hex)
     template = Template.objects.create(server=server, name=name)
     clone(cursor, source.name if source else EMPTY, name)
@@ -118,15 +117,16 @@ def _build(
 def _seal(cursor: Cursor, template: Template) -> Template:
     """Note what the template holds, and let nobody in again: one session inside makes a clone fail."""
     with owner_session(template) as connection:
-        applied = bookkeeping.read(connection).applied
+        facts = bookkeeping.read(connection)
         lines = schema.fingerprint(connection)
     close_connections(cursor, template.name)
-    found = _ready(template.server, key_of(applied))
+    found = _ready(template.server, key_of(facts.applied))
     if found is not None:
         _drop(cursor, template)
         return found
-    template.applied = [list(key) for key in applied]
-    template.head_key = key_of(applied)
+    template.applied = [list(key) for key in facts.applied]
+    template.head_key = key_of(facts.applied)
+    template.goal = facts.notes.get(GOAL, "")
     template.schema = lines
     template.state = Template.State.READY
     template.save()
@@ -154,6 +154,12 @@ def _nearest(server: Server) -> Template | None:
 
 def _ready(server: Server, head_key: str) -> Template | None:
     return Template.objects.filter(server=server, head_key=head_key, state=Template.State.READY).first()
+
+
+def _facts(template: Template | None) -> Facts:
+    """What the template's database says of itself: nobody may connect to that."""
+    goal = template.goal if template is not None else ""
+    return Facts(_applied(template), {GOAL: goal} if goal else {})
 
 
 def _applied(template: Template | None) -> tuple[bookkeeping.MigrationKey, ...]:

@@ -16,23 +16,23 @@ from typing import Any
 from django.db import transaction
 
 from tenants.databases import bookkeeping
-from tenants.databases.bookkeeping import Facts
+from tenants.databases.bookkeeping import Facts, Writer
 from tenants.databases.sessions import (
-    CHANGE_LOCK,
     LOCK_WAIT,
     Database,
     SessionLimits,
     owner_session,
-    poll,
     require_open,
     sqlstate_of,
+    take_change_lock,
 )
-from tenants.errors import TenantBusyError, TenantError, WrongTenantError
+from tenants.errors import TenantError, WrongTenantError
 from tenants.models.rollout import AttemptState
 from tenants.rollout import signals, steps
 from tenants.rollout.heads import Head, head_of
 from tenants.rollout.policy import MAX_TRIES, is_transient, pause_before
 from tenants.rollout.program import GOAL, PreparedMigration, Program, Programs, apps_of, recorded_after, recorded_names
+from tenants.rollout.script import RecordingEditor
 from tenants.routing.backend.base import DatabaseWrapper
 
 
@@ -133,9 +133,9 @@ def _bring_once(
     facts = _read(database, connection)
     program = programs.for_database(facts)
     if program or facts.post_migrate_due:
+        take_change_lock(connection, wait=options.lock_wait)
         # Whoever had the lock may have done some of it, or all.
-        facts = _read_under_lock(connection, options.lock_wait)
-        _refuse_other_tenants(database, facts)
+        facts = _read(database, connection)
         program = programs.for_database(facts)
     if not program and not facts.post_migrate_due:
         return Outcome(AttemptState.MIGRATED if done else AttemptState.UP_TO_DATE, applied=facts.applied)
@@ -163,44 +163,55 @@ def run(
             # SystemExit: a migration that calls sys.exit() has failed; it must not end a worker without a word.
             raise _MigrationError(prepared.title) from error
         on_step(prepared.title)
-    for key in program.replacements:
-        bookkeeping.record_applied(connection, key)
+    with connection.cursor() as cursor:
+        for key in program.replacements:
+            bookkeeping.record_applied(cursor, key)
     if program.migrations or facts.post_migrate_due:
         if program.apps_after is not None:
             signals.send_post_migrate(alias, program, interactive=options.interactive)
         else:
             _send_late_post_migrate(alias, facts)
-        bookkeeping.erase_late(connection, bookkeeping.POST_MIGRATE_DUE)
+        with connection.cursor() as cursor:
+            bookkeeping.erase_late(cursor, bookkeeping.POST_MIGRATE_DUE)
 
 
 def _migrate(
     connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts, *, goal: str | None, fake: bool
 ) -> None:
     if prepared.migration.atomic and not fake:
-        # Django runs deferred SQL (keys, indexes) when the editor is left, and records after that; a kill in between
-        # leaves DDL without its record, and the next run fails with "already exists".
-        with connection.schema_editor(atomic=True) as editor:
-            for step in prepared.operations:
-                act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
-                act(prepared.migration.app_label, editor, step.before, step.after)
-            steps.run_deferred(editor)
-            _record(connection, prepared, goal)
+        if not prepared.script.replay(connection):
+            _migrate_as_django(connection, prepared, goal)
         return
     if not fake:
         steps.migrate_in_steps(connection, prepared, facts)
-    with transaction.atomic(using=connection.alias):
-        _record(connection, prepared, goal)
-        bookkeeping.erase(connection, steps.STEP)
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        _record(cursor, prepared, goal)
+        bookkeeping.erase(cursor, steps.STEP)
 
 
-def _record(connection: DatabaseWrapper, prepared: PreparedMigration, goal: str | None) -> None:
+def _migrate_as_django(connection: DatabaseWrapper, prepared: PreparedMigration, goal: str | None) -> None:
+    """Carry out the operations in one transaction with their record, and take the SQL down for the group's others.
+
+    Django runs deferred SQL (keys, indexes) when the editor is left, and records after that; a kill in between leaves
+    DDL without its record, and the next run fails with "already exists".
+    """
+    with RecordingEditor(connection, prepared.migration.operations) as editor:
+        for step in prepared.operations:
+            act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
+            act(prepared.migration.app_label, editor, step.before, step.after)
+        steps.run_deferred(editor)
+        _record(editor, prepared, goal)
+    prepared.script.keep(connection, editor)
+
+
+def _record(writer: Writer, prepared: PreparedMigration, goal: str | None) -> None:
     """Record the migration, and that ``post_migrate`` is due, which a kill must not lose."""
     record = bookkeeping.record_unapplied if prepared.backwards else bookkeeping.record_applied
     for key in recorded_names(prepared.migration):
-        record(connection, key)
-    bookkeeping.note(connection, bookkeeping.POST_MIGRATE_DUE)
+        record(writer, key)
+    bookkeeping.note(writer, bookkeeping.POST_MIGRATE_DUE)
     if goal is not None:
-        bookkeeping.note(connection, GOAL, goal)
+        bookkeeping.note(writer, GOAL, goal)
 
 
 def _send_late_post_migrate(alias: str, facts: Facts) -> None:
@@ -213,21 +224,6 @@ def _read(database: Database, connection: DatabaseWrapper) -> Facts:
     facts = bookkeeping.read(connection)
     _refuse_other_tenants(database, facts)
     return facts
-
-
-def _read_under_lock(connection: DatabaseWrapper, wait: timedelta) -> Facts:
-    """Be the only one who changes this database, as ``take_change_lock`` has it, and read it."""
-    found: list[Facts] = []
-
-    def try_lock() -> bool:
-        facts = bookkeeping.read_under_lock(connection, CHANGE_LOCK)
-        if facts is not None:
-            found.append(facts)
-        return bool(found)
-
-    if not poll(try_lock, wait):
-        raise TenantBusyError(f"{connection.alias} is being changed by another session", alias=connection.alias)
-    return found[0]
 
 
 def _refuse_other_tenants(database: Database, facts: Facts) -> None:

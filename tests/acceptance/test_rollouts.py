@@ -29,7 +29,7 @@ from tenants.rollout.watcher import Silent
 from tenants.rollout.waves import Canary
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 from tests.apps.notes.models import Note
-from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl
+from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl, migrate_tenants_killed_where
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
 
@@ -208,13 +208,13 @@ class TheSchema:
     def test_is_what_django_makes_to_the_byte(
         self, fleet: Fleet, notes: NotesMigrations, operations: list[str]
     ) -> None:
-        (acme,) = fleet.make("first")
-        (djangos,) = fleet.make("second")
+        """Where it is worked out, and where that is replayed."""
+        worked_out, replayed, djangos = fleet.make("first", "second", "third")
         notes.add("0002_next", *operations)
-        roll_out(selection=Selection(slugs=("first",)))
+        roll_out(selection=Selection(slugs=("first", "second")), workers=1)
         migrate_as_django_does(djangos)
-        assert schema_of(acme) == schema_of(djangos)
-        assert applied_to(acme) == applied_to(djangos)
+        assert schema_of(worked_out) == schema_of(replayed) == schema_of(djangos)
+        assert applied_to(worked_out) == applied_to(replayed) == applied_to(djangos)
 
     def test_is_the_same_for_a_new_tenant(self, fleet: Fleet, notes: NotesMigrations) -> None:
         (old,) = fleet.make("first")
@@ -283,29 +283,20 @@ def migrate_as_django_does(tenant: Tenant) -> None:
         executor.migrate([node for node in executor.loader.graph.leaf_nodes() if node[0] in {"tenant_data", "notes"}])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [pytest.param([], id="replayed as on the template"), pytest.param(["--tenant=first"], id="run by Django")],
+)
 class KilledBeforeTheRecordIsCommitted:
-    """Case 1: DDL, deferred SQL and record are one transaction."""
+    """Case 1: DDL, deferred SQL and record are one transaction, whichever way it is run."""
 
-    KILL = """
-import os, signal, sys
-import django
-django.setup()
-from tenants.rollout import worker
-record = worker._record
-def record_and_die(connection, *arguments):
-    record(connection, *arguments)
-    if connection.alias.startswith("tenant_"):
-        os.kill(os.getpid(), signal.SIGKILL)
-worker._record = record_and_die
-from django.core.management import call_command
-call_command("migrate_tenants")
-"""
+    KILL = migrate_tenants_killed_where("SELECT count(*) > 1 FROM public.django_migrations WHERE app = 'notes'")
 
-    def test_the_rerun_applies_it_once(self, fleet: Fleet, notes: NotesMigrations) -> None:
+    def test_the_rerun_applies_it_once(self, fleet: Fleet, notes: NotesMigrations, arguments: list[str]) -> None:
         (acme,) = fleet.make("first")
         before = schema_of(acme)
         notes.add("0002_rank", ADD_INDEXED)
-        killed = fleet.start("-c", self.KILL)
+        killed = fleet.start("-c", self.KILL, *arguments)
         killed.communicate(timeout=60)
         assert killed.returncode == -9
         assert (schema_of(acme), applied_to(acme)) == (before, ["0001_initial"])
@@ -313,10 +304,12 @@ call_command("migrate_tenants")
         assert (report["exit"], report["tenants"]["migrated"]) == (0, 1)
         assert applied_to(acme) == ["0001_initial", "0002_rank"]
 
-    def test_the_dead_rollout_is_marked_interrupted(self, fleet: Fleet, notes: NotesMigrations) -> None:
+    def test_the_dead_rollout_is_marked_interrupted(
+        self, fleet: Fleet, notes: NotesMigrations, arguments: list[str]
+    ) -> None:
         fleet.make("first")
         notes.add("0002_rank", ADD_INDEXED)
-        fleet.start("-c", self.KILL).communicate(timeout=60)
+        fleet.start("-c", self.KILL, *arguments).communicate(timeout=60)
         assert Rollout.objects.get().state == Rollout.State.RUNNING
         fleet.migrate_json()
         assert sorted(Rollout.objects.values_list("state", flat=True)) == ["interrupted", "succeeded"]
@@ -326,9 +319,8 @@ class AResumedRollout:
     def test_goes_on_with_the_target_and_tenants_it_had(self, fleet: Fleet, notes: NotesMigrations) -> None:
         acme, globex = fleet.make("first", "second")
         notes.add("0002_rank", ADD_INDEXED)
-        arguments = "call_command('migrate_tenants', 'notes', '0002', '--tenant', 'first')"
-        kill = KilledBeforeTheRecordIsCommitted.KILL.replace('call_command("migrate_tenants")', arguments)
-        fleet.start("-c", kill).communicate(timeout=60)
+        arguments = ["notes", "0002", "--tenant=first"]
+        fleet.start("-c", KilledBeforeTheRecordIsCommitted.KILL, *arguments).communicate(timeout=60)
         found = fleet.migrate_json("--resume")
         assert (found["exit"], found["target"], found["tenants"]["total"]) == (0, "notes 0002", 1)
         assert (len(applied_to(acme)), len(applied_to(globex))) == (2, 1)
@@ -348,10 +340,9 @@ class AResumedRollout:
         for number in range(2, 5):
             notes.add(f"000{number}_c", f'migrations.AddField("note", "c{number}", models.TextField(default=""))')
         roll_out()
-        killed = KilledBeforeTheRecordIsCommitted.KILL.replace(
-            'call_command("migrate_tenants")', 'call_command("migrate_tenants", "notes", "-2", "--workers", "1")'
-        ).replace("    if connection.alias", "    global calls; calls += 1\n    if calls == 6 and connection.alias")
-        fleet.start("-c", f"calls = 0\n{killed}").communicate(timeout=60)
+        both_steps_taken = "SELECT count(*) = 2 FROM public.django_migrations WHERE app = 'notes'"
+        kill = migrate_tenants_killed_where(f"{both_steps_taken} AND current_database() = '{tenants[1].alias}'")
+        fleet.start("-c", kill, "notes", "-2", "--workers=1").communicate(timeout=60)
         assert [len(applied_to(tenant)) for tenant in tenants] == [2, 3, 4]
         assert fleet.migrate_json("--resume")["exit"] == 0
         assert [len(applied_to(tenant)) for tenant in tenants] == [2, 2, 2]
@@ -365,11 +356,18 @@ class AResumedRollout:
 class KilledBeforePostMigrate:
     """Case 3: up to date also means that post_migrate has run."""
 
-    KILL = KilledBeforeTheRecordIsCommitted.KILL.replace(
-        "record = worker._record",
-        "worker.signals.send_post_migrate = lambda alias, program, **_: "
-        "alias.startswith('tenant_') and os.kill(os.getpid(), signal.SIGKILL)\nrecord = worker._record",
-    ).replace('if connection.alias.startswith("tenant_")', "if False")
+    KILL = """
+import os, signal
+import django
+django.setup()
+from django.core.management import call_command
+from django.db.models.signals import post_migrate
+def die(using, **_):
+    if using.startswith("tenant_"):
+        os.kill(os.getpid(), signal.SIGKILL)
+post_migrate.connect(die)
+call_command("migrate_tenants")
+"""
 
     def test_the_rerun_sends_it(self, fleet: Fleet, notes: NotesMigrations) -> None:
         (acme,) = fleet.make("first")

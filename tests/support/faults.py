@@ -67,3 +67,24 @@ def closed_gate(tenant: Tenant) -> Iterator[Callable[[], None]]:
             assert poll(somebody_waits, timedelta(seconds=30)), "no rollout ever came to the gate"
 
         yield wait
+
+
+def migrate_tenants_killed_where(condition: str) -> str:
+    """Code that runs `migrate_tenants`, killed before the first commit in a tenant at which this SQL is true."""
+    return f"""
+import os, signal, sys
+import django
+django.setup()
+from django.core.management import call_command
+from tenants.routing.backend.base import DatabaseWrapper
+commit = DatabaseWrapper._commit
+def die_or_commit(connection):
+    if connection.alias.startswith("tenant_"):
+        with connection.cursor() as cursor:
+            cursor.execute({condition!r})
+            if cursor.fetchone()[0]:
+                os.kill(os.getpid(), signal.SIGKILL)
+    commit(connection)
+DatabaseWrapper._commit = die_or_commit
+call_command("migrate_tenants", *sys.argv[1:])
+"""
