@@ -4,7 +4,8 @@
 #   make help     the other targets
 #
 # Variables: PORT=8001 (run), PYTHON=/path/to/python (which Python makes the virtual environment), VENV=.venv,
-# PYTEST="-k name" (test). The environment variables of docs and README, such as SILO_DATA_DIR, are honoured.
+# PYTEST="-k name" (test), BENCH="--help" (bench). The environment variables of docs and README, such as SILO_DATA_DIR,
+# are honoured.
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -15,6 +16,12 @@ BENCH ?=
 python := $(VENV)/bin/python
 manage := $(python) manage.py
 installed := $(VENV)/.installed
+pip_install := -m pip install --quiet --quiet --disable-pip-version-check --no-input
+
+# For `make bench` only: the plot, and django-tenants in a virtual environment of its own.
+installed_bench := $(VENV)/.installed-bench
+peer := $(VENV)-django-tenants
+installed_peer := $(peer)/.installed
 
 candidates := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11 python)
 
@@ -70,7 +77,7 @@ $(installed): requirements.txt requirements-dev.txt
 			echo "That Python cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
 	fi
 	@echo "Installing packages into $(VENV) (about half a minute the first time)"
-	@$(python) -m pip install --quiet --quiet --disable-pip-version-check --no-input --requirement requirements-dev.txt
+	@$(python) $(pip_install) --requirement requirements-dev.txt
 	@touch $@
 
 test: install ## The whole test suite, on a PostgreSQL of its own
@@ -84,15 +91,25 @@ check: install ## Formatting, lint, types, import directions, migrations, deploy
 	$(as_production) $(python) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(as_production) $(manage) check --deploy --fail-level WARNING
 
-bench: install ## Measure rollouts beside the floor and a loop, on an idle machine; BENCH="--tenants 50,200,1000"
-	@$(python) -m benchmarks.rollout $(BENCH)
+bench: $(installed_bench) $(installed_peer) ## Measure rollouts beside others, on an idle machine; BENCH="--tenants 50,200,1000"
+	@exec env MPLCONFIGDIR=$(abspath $(VENV))/matplotlib $(python) -m benchmarks.rollout $(BENCH)
+
+$(installed_bench): $(installed) requirements-bench.txt
+	@$(python) $(pip_install) --requirement requirements-bench.txt
+	@touch $@
+
+$(installed_peer): $(installed) benchmarks/django_tenants/requirements.txt
+	@echo "Making the virtual environment $(peer) for django-tenants"
+	@$(python) -m venv --clear $(peer)
+	@$(peer)/bin/python $(pip_install) --requirement benchmarks/django_tenants/requirements.txt
+	@touch $@
 
 stop: ## Stop the embedded PostgreSQL servers of development and tests
 	@$(find_python); "$$found" -m platform_site.embedded stop
 
 requirements: install ## Pin requirements*.txt again from requirements*.in, at the newest versions
-	@$(python) -m pip install --quiet --quiet --disable-pip-version-check --no-input uv
-	@for name in requirements requirements-dev; do \
+	@$(python) $(pip_install) uv
+	@for name in requirements requirements-dev requirements-bench benchmarks/django_tenants/requirements; do \
 		$(python) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
 			--custom-compile-command "make requirements" $$name.in --output-file $$name.txt || exit 1; done
 

@@ -1,7 +1,10 @@
-"""The floor: the same SQL and record in one transaction per tenant, by threads, with psycopg2 and nothing else.
+"""The floor: what PostgreSQL itself needs, asked of it by threads with psycopg2 and nothing else.
 
-`python -m benchmarks.floor WORK.json replay|look`; the work is `{"address": {}, "databases": [], "sql": [],
-"workers": 4}`. `look` connects and reads `django_migrations`, as a rollout with nothing to do must.
+`python -m benchmarks.floor WORK.json replay|look|check THREADS`; `benchmarks.fleet` writes the work. For each tenant:
+
+- `replay`: connect, run the rollout's SQL and its record in one transaction
+- `look`: connect, read `django_migrations`, as a rollout with nothing to do must
+- `check`: as `look`, and fail unless the rollout is recorded
 """
 
 from __future__ import annotations
@@ -16,44 +19,53 @@ from typing import Any
 
 import psycopg2
 
+LAST = ("notes", "0002_five")
 
-def main(path: str, what: str) -> None:
+
+def replay(session: Any, statements: list[str]) -> None:
+    with session, session.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def look(session: Any, statements: list[str]) -> list[tuple[str, str]]:
+    session.autocommit = True
+    with session.cursor() as cursor:
+        cursor.execute("SELECT app, name FROM django_migrations")
+        return list(cursor.fetchall())
+
+
+def check(session: Any, statements: list[str]) -> None:
+    if LAST not in look(session, statements):
+        raise RuntimeError(f"{session.dsn} was not migrated")
+
+
+def main(path: str, what: str, threads: str) -> None:
     work = json.loads(Path(path).read_text())
-    databases: queue.SimpleQueue[str] = queue.SimpleQueue()
-    for name in work["databases"]:
-        databases.put(name)
-    act = replay if what == "replay" else look
+    act: Callable[[Any, list[str]], object] = {"replay": replay, "look": look, "check": check}[what]
+    waiting: queue.SimpleQueue[dict[str, str]] = queue.SimpleQueue()
+    for address in work["sessions"]:
+        waiting.put(address)
+    failures: list[Exception] = []
 
     def run() -> None:
-        while True:
-            try:
-                name = databases.get_nowait()
-            except queue.Empty:
-                return
-            in_session(work["address"] | {"dbname": name}, lambda cursor: act(cursor, work["sql"]))
+        try:
+            while True:
+                session = psycopg2.connect(**waiting.get_nowait())
+                act(session, work["sql"])
+                session.close()
+        except queue.Empty:
+            pass
+        except Exception as error:
+            failures.append(error)
 
-    threads = [threading.Thread(target=run) for _ in range(work["workers"])]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-
-def in_session(address: dict[str, str], act: Callable[[Any], None]) -> None:
-    session = psycopg2.connect(**address, options="-c search_path=public")
-    with session, session.cursor() as cursor:
-        act(cursor)
-    session.close()
-
-
-def replay(cursor: Any, statements: list[str]) -> None:
-    for statement in statements:
-        cursor.execute(statement)
-
-
-def look(cursor: Any, statements: list[str]) -> None:
-    cursor.execute("SELECT app, name FROM django_migrations")
-    cursor.fetchall()
+    workers = [threading.Thread(target=run) for _ in range(int(threads))]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if failures:
+        raise failures[0]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Which tenants the peer has. In the shared schema."""
