@@ -74,7 +74,7 @@ def check(operations: Sequence[Sequence[str]], *, pg_version: int) -> Linted:
 
 
 def _ask_migration_linter(operations: Sequence[Sequence[str]]) -> list[list[Finding]]:
-    # Imported here: it would be a third of the time that every command takes to start.
+    # Imported here: it takes 10 to 25 ms, which commands that lint nothing need not wait for.
     from django_migration_linter.sql_analyser import analyse_sql_statements, get_sql_analyser_class
 
     found: list[list[Finding]] = []

@@ -98,6 +98,8 @@ class AnOperation:
             (sql("UPDATE notes_note SET text = upper(text)"), lock(LockMode.ROW_EXCLUSIVE, scans=True)),
             (sql("LOCK notes_note IN EXCLUSIVE MODE"), lock(LockMode.EXCLUSIVE)),
             (sql("CREATE TYPE mood AS ENUM ('fair')"), ()),
+            (sql("CREATE EXTENSION pg_trgm"), ()),
+            (sql("GRANT SELECT ON notes_note TO CURRENT_USER"), lock(LockMode.ACCESS_SHARE)),
         ],
     )
     def test_is_shown_with_its_locks(
@@ -106,7 +108,7 @@ class AnOperation:
         fleet.make("one")
         notes.add("0002_next", operation)
         (operation_seen,) = seen()
-        assert operation_seen.locks == expected
+        assert (operation_seen.locks, operation_seen.error) == (expected, None)
 
     def test_that_locks_what_one_before_locked_is_shown_with_it_too(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("one")
@@ -338,6 +340,17 @@ class Warnings:
         code = f"import django, sys; django.setup(); {asked}; print('django_migration_linter' in sys.modules)"
         process = fleet.start("-c", code)
         assert process.communicate(timeout=60)[0].splitlines()[-1] == "False"
+
+
+class AColumnWithADatabaseDefault:
+    def test_breaks_nothing(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("one")
+        notes.add(
+            "0002_colour",
+            'migrations.AddField("note", "colour", models.CharField(db_default="red", default="", max_length=9))',
+        )
+        (adds_colour,) = seen()
+        assert (adds_colour.locks, adds_colour.findings) == (lock(EXCLUSIVE), ())
 
 
 class JsonOfAPlan:
