@@ -22,6 +22,7 @@ from tenants.rollout import templates
 from tenants.rollout.locks import LockMode, TableLock
 from tenants.rollout.observation import Observation
 from tenants.rollout.observe import observe
+from tenants.rollout.program import Programs
 from tenants.rollout.survey import GroupPlan, survey
 from tenants.rollout.target import latest, resolve
 from tests.support.fleet import Fleet, as_owner, on_server
@@ -290,7 +291,7 @@ class APreviewInHand:
     ) -> None:
         monkeypatch.setattr(templates, "BUILD_WAIT", timedelta(0))
         with pytest.raises(TemplateError, match="another process"):
-            templates.build(Server.objects.get(), resolve("notes", "zero"))
+            templates.build(Server.objects.get(), Programs(resolve("notes", "zero")))
         with open_gate():
             assert "no table that is in use" in in_hand.communicate(timeout=30)[0]
         assert scratches() == []
