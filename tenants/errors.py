@@ -100,6 +100,10 @@ class InconsistentHistoryError(TenantError):
     """A migration is recorded as applied before one it depends on."""
 
 
+class ServerWideError(TenantError):
+    """This would change the whole server, not one database, so a preview does not run it."""
+
+
 class RolloutRefusedError(TenantError):
     """The rollout was refused; no tenant was touched."""
 

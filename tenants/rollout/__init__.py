@@ -5,5 +5,8 @@
   prepares that once for all that stand there, `survey` asks the fleet without changing it, `drift` compares schemas.
 - Doing it: `worker` to one database (`steps` for a non-atomic migration, `signals` around it), `templates` to the
   template first, `runner` to the fleet; `policy` says what is tried again and when it is enough.
-- Telling of it: `watcher` hears, `ledger` records, `result` counts, `report` speaks.
+- Looking at it first: `observe` tries it on a scratch database, where `locks` asks PostgreSQL what it holds and `lint`
+  asks linters; `observation` is what was seen.
+- Telling of it: `watcher` hears, `ledger` records, `result` counts, `report` speaks; of what is only looked at,
+  `preview`.
 """

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from tenants.models import Tenant
 from tenants.models.rollout import AttemptState
 from tenants.rollout.result import Report, TenantFailure
-from tenants.rollout.survey import GroupPlan, Survey, sql_of
+from tenants.rollout.survey import Survey
 from tenants.rollout.worker import Outcome
 
 SHOWN_FAILURES = 20
@@ -72,10 +72,10 @@ class LineProgress:
 
     def begun(self, rollout_id: str | None, title: str, total: int) -> None:
         self._total = total
-        self._say(f"rollout {rollout_id} to {title}: {_count(total, 'tenant')}")
+        self._say(f"rollout {rollout_id} to {title}: {count(total, 'tenant')}")
 
     def wave(self, title: str, number: int, of: int, tenants: int) -> None:
-        self._say(f"wave {number} of {of} ({title}): {_count(tenants, 'tenant')}")
+        self._say(f"wave {number} of {of} ({title}): {count(tenants, 'tenant')}")
 
     def done(self, tenant: Tenant | None, outcome: Outcome) -> None:
         self._done += tenant is not None
@@ -120,7 +120,7 @@ def report_as_dict(report: Report) -> dict[str, Any]:
 
 
 def survey_as_dict(survey: Survey, *, target: str, seconds: float) -> dict[str, Any]:
-    """The same object for ``--check``, and for ``--plan`` and ``--sql``, which add ``plan_as_list``."""
+    """The same object for ``--check``, and for ``--plan`` and ``--sql``, which add ``preview.as_list``."""
     up_to_date = sum(len(plan.group.tenants) for plan in survey.plans if not plan.is_needed)
     pending = sum(len(plan.group.tenants) for plan in survey.behind)
     return {
@@ -140,11 +140,6 @@ def survey_as_dict(survey: Survey, *, target: str, seconds: float) -> dict[str, 
     }
 
 
-def plan_as_list(survey: Survey, *, with_sql: bool) -> list[dict[str, Any]]:
-    """What each group would run; ``with_sql`` adds the SQL."""
-    return [_plan_as_dict(plan, with_sql=with_sql) for plan in survey.behind]
-
-
 def in_words(report: Report) -> str:
     """The summary at a rollout's end, and the next command."""
     counts = report.counts
@@ -159,7 +154,7 @@ def in_words(report: Report) -> str:
     state = report.state.replace("_", " ")
     result = f"{shown} of {report.total}" if shown else "there are no tenants" if not report.total else "0 tenants"
     lines = [f"{state}: {result}, to {report.target}, in {report.seconds:.1f} s"]
-    lines += _failures_in_words(report.failures)
+    lines += failures_in_words(report.failures)
     if report.state == "failed" and any(failed.tenant is None for failed in report.failures):
         lines.append("It failed on the template, so no tenant was touched. Mend the migration and run the same again.")
     elif report.state == "failed":
@@ -172,63 +167,33 @@ def in_words(report: Report) -> str:
     return "\n".join(lines)
 
 
-def survey_in_words(survey: Survey, *, target: str) -> str:
-    """``--plan``: one paragraph a group."""
-    lines = []
-    for plan in survey.behind:
-        lines.append(_plan_headline(plan, target))
-        for prepared in plan.migrations:
-            lines.append(f"  {'take back ' if prepared.backwards else ''}{prepared.title}")
-            lines += [f"    {step.operation.describe()}" for step in prepared.operations]
-        if plan.replacements:
-            lines.append(f"  record as replaced: {', '.join('.'.join(key) for key in plan.replacements)}")
-        if plan.unfinished:
-            lines.append(f"  finish post_migrate of an earlier run on {_count(plan.unfinished, 'tenant')}")
-    up_to_date = sum(len(plan.group.tenants) for plan in survey.plans if not plan.is_needed)
-    if up_to_date:
-        lines.append(f"{_count(up_to_date, 'tenant')} already where {target} wants them")
-    if survey.skipped:
-        lines.append(f"{_count(len(survey.skipped), 'tenant')} skipped: {_few([one.slug for one in survey.skipped])}")
-    lines += _failures_in_words(list(survey.failures))
-    return "\n".join(lines) or "no tenants"
-
-
-def survey_as_sql(survey: Survey, *, target: str) -> str:
-    """``--sql``: what each group would run."""
-    lines = []
-    for plan in survey.behind:
-        lines.append(f"-- {_plan_headline(plan, target)}: {_few([tenant.slug for tenant in plan.group.tenants])}")
-        lines += [*sql_of(plan), ""]
-    lines += [f"-- {line}" for line in _failures_in_words(list(survey.failures))]
-    return "\n".join(lines) or "-- nothing to do"
-
-
 def head_in_words(head: dict[str, str]) -> str:
     return ", ".join(f"{app}.{name}" for app, name in sorted(head.items())) or "nothing applied"
 
 
-def _plan_headline(plan: GroupPlan, target: str) -> str:
-    operations = sum(len(prepared.operations) for prepared in plan.migrations)
-    return (
-        f"{_count(len(plan.group.tenants), 'tenant')} at {head_in_words(plan.group.head)} -> {target}: "
-        f"{_count(len(plan.migrations), 'migration')}, {_count(operations, 'operation')}"
-    )
+def failures_in_words(failures: list[TenantFailure]) -> list[str]:
+    """Failures as lines, equal ones as one, and so few that a summary stays readable."""
+    alike: dict[tuple[str | None, str, str], list[str]] = {}
+    for failed in failures:
+        failure = failed.failure
+        what = (failure.migration, failure.error, failure.message)
+        alike.setdefault(what, []).append(failed.tenant or "the template")
+    lines = []
+    for (migration, error, message), who in list(alike.items())[:SHOWN_FAILURES]:
+        lines.append(f"  failed on {few(who)}: {f'{migration}: ' if migration else ''}{error}: {message}")
+    if len(alike) > SHOWN_FAILURES:
+        lines.append(f"  and {len(alike) - SHOWN_FAILURES} other errors; all are in --format json")
+    return lines
 
 
-def _plan_as_dict(plan: GroupPlan, *, with_sql: bool) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "head": plan.group.head,
-        "tenants": [tenant.slug for tenant in plan.group.tenants],
-        "migrations": [
-            {
-                "migration": prepared.title,
-                "backwards": prepared.backwards,
-                "operations": [step.operation.describe() for step in prepared.operations],
-            }
-            for prepared in plan.migrations
-        ],
-    }
-    return {**described, "sql": "\n".join(sql_of(plan))} if with_sql else described
+def few(names: list[str], most: int = 5) -> str:
+    """The first names, and how many there are beyond."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _failure_as_dict(failed: TenantFailure) -> dict[str, Any]:
@@ -243,31 +208,8 @@ def _failure_as_dict(failed: TenantFailure) -> dict[str, Any]:
     }
 
 
-def _failures_in_words(failures: list[TenantFailure]) -> list[str]:
-    alike: dict[tuple[str | None, str, str], list[str]] = {}
-    for failed in failures:
-        failure = failed.failure
-        what = (failure.migration, failure.error, failure.message)
-        alike.setdefault(what, []).append(failed.tenant or "the template")
-    lines = []
-    for (migration, error, message), who in list(alike.items())[:SHOWN_FAILURES]:
-        lines.append(f"  failed on {_few(who)}: {f'{migration}: ' if migration else ''}{error}: {message}")
-    if len(alike) > SHOWN_FAILURES:
-        lines.append(f"  and {len(alike) - SHOWN_FAILURES} other errors; all are in --format json")
-    return lines
-
-
 def _failure_line(tenant: Tenant | None, outcome: Outcome) -> str:
     failure = outcome.failure
     assert failure is not None
     where = f" in {failure.migration}" if failure.migration else ""
     return f"{tenant.slug if tenant else 'template'} failed{where}: {failure.error}: {failure.message}"
-
-
-def _few(names: list[str], most: int = 5) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

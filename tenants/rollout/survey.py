@@ -11,6 +11,7 @@ from django.db.migrations.operations.base import Operation
 
 from tenants.databases.bookkeeping import Facts, MigrationKey
 from tenants.databases.sessions import SessionLimits, owner_session
+from tenants.errors import RolloutRefusedError
 from tenants.models import Tenant
 from tenants.rollout.heads import Head, head_of, key_of
 from tenants.rollout.program import PreparedMigration, Programs, recorded_names
@@ -85,7 +86,7 @@ def look_at(
 
 
 def survey(tenants: Iterable[Tenant], target: Target, *, workers: int) -> Survey:
-    """What bringing these tenants to the target would do."""
+    """What bringing these tenants to the target would do. Raises ``RolloutRefusedError`` where that is so for all."""
     asked = list(tenants)
     in_service = [tenant for tenant in asked if tenant.state == Tenant.State.ACTIVE]
     found, failures = look_at(in_service, workers=workers)
@@ -96,14 +97,18 @@ def survey(tenants: Iterable[Tenant], target: Target, *, workers: int) -> Survey
         groups.setdefault(key, Group(facts.applied)).tenants.append(tenant)
         unfinished[key] = unfinished.get(key, 0) + facts.post_migrate_due
     programs = Programs(target)
-    plans = []
+    plans: list[GroupPlan] = []
+    refused: RolloutRefusedError | None = None
     for key, group in sorted(groups.items(), key=lambda item: (-len(item[1].tenants), item[1].tenants[0].slug)):
         try:
             program = programs.for_applied(group.applied)
         except Exception as error:
             failures += [TenantFailure(tenant.slug, describe(error), 1) for tenant in group.tenants]
+            refused = error if isinstance(error, RolloutRefusedError) else refused
             continue
         plans.append(GroupPlan(group, program.migrations, program.replacements, unfinished[key]))
+    if refused is not None and not plans:
+        raise refused
     skipped = tuple(tenant for tenant in asked if tenant.state != Tenant.State.ACTIVE)
     return Survey(tuple(plans), skipped, tuple(failures))
 

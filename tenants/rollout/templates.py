@@ -7,6 +7,8 @@ installation's pointer names.
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -30,6 +32,9 @@ BUILD_LOCK = 0x5111
 """One builder an installation on a server; whoever waited finds the template ready."""
 
 BUILD_WAIT = timedelta(minutes=10)
+SCRATCH_WAIT = timedelta(seconds=10)
+"""How long a preview waits for a builder before it does without."""
+
 KEPT = 2
 """How many ready templates a server keeps beside the current one, so that a fleet can go back to them at once."""
 
@@ -91,6 +96,29 @@ def reference_schema(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ..
     """The schema that these migrations make: that of the template of this head, which is made where there is none."""
     template = Template.objects.filter(head_key=key_of(applied), state=Template.State.READY).first()
     return (template or build(tenant.server, Programs(exactly(applied)))).schema
+
+
+@contextmanager
+def scratch(server: Server, applied: tuple[bookkeeping.MigrationKey, ...]) -> Iterator[Template]:
+    """A database to try migrations on, dropped at the end: a clone of this head's template, or else of the nearest.
+
+    Its ``applied`` says which. It is recorded as one that is being built, under the builders' lock: so none drops it
+    while this process lives, and the next one does where it was killed. Raises ``TemplateError``.
+    """
+    with maintenance(server) as cursor:
+        installation = Installation.current()
+        if not take_server_lock(cursor, BUILD_LOCK, installation.id, wait=SCRATCH_WAIT):
+            raise TemplateError(f"another process is building one on {server}")
+        _drop_unfinished(cursor, server)
+        source = _ready(server, key_of(applied)) or _nearest(server)
+        name = naming.template_name(installation.id, key_of(applied), uuid.uuid4().hex)
+        template = Template.objects.create(server=server, name=name, applied=source.applied if source else [])
+        try:
+            clone(cursor, source.name if source else EMPTY, name)
+            open_connections(cursor, name)
+            yield template
+        finally:
+            _drop(cursor, template)
 
 
 def _build(

@@ -13,7 +13,8 @@ from django.core.management.commands import migrate
 
 from tenants import naming
 from tenants.errors import TenantError
-from tenants.rollout import report
+from tenants.rollout import preview, report
+from tenants.rollout.observe import observe
 from tenants.rollout.request import Request
 from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
@@ -49,7 +50,8 @@ class Command(migrate.Command):
         selection = Selection(slugs=(slug,))
         if options["plan"] or options["check_unapplied"]:
             found = survey(selection.tenants(), target, workers=1)
-            self.stdout.write(report.survey_in_words(found, target=target.title))
+            observed = [observe(plan) for plan in found.behind] if options["plan"] else None
+            self.stdout.write(preview.in_words(found, target=target.title, observed=observed))
             if found.failures or (options["check_unapplied"] and found.behind):
                 raise SystemExit(1)
             return

@@ -19,7 +19,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError, TenantError
 from tenants.management.arguments import add_format, duration, key_value, parsed_by, positive
-from tenants.rollout import report
+from tenants.rollout import preview, report
+from tenants.rollout.observe import observe
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.request import DEFAULT_WORKERS, Request
@@ -96,16 +97,17 @@ class Command(BaseCommand):
         began = time.perf_counter()
         target = resolve(options["app_label"], options["migration"])
         found = survey(selection_of(options).tenants(), target, workers=options["workers"])
-        if options["format"] == "json":
-            seconds = time.perf_counter() - began
-            result = report.survey_as_dict(found, target=target.title, seconds=seconds)
-            if not options["check"]:
-                result["plan"] = report.plan_as_list(found, with_sql=options["sql"])
-            self.stdout.write(json.dumps(result))
-        elif options["sql"]:
-            self.stdout.write(report.survey_as_sql(found, target=target.title))
+        if options["sql"] and options["format"] == "text":
+            self.stdout.write(preview.as_sql(found, target=target.title))
         else:
-            self.stdout.write(report.survey_in_words(found, target=target.title))
+            observed = None if options["check"] else [observe(plan) for plan in found.behind]
+            if options["format"] == "text":
+                self.stdout.write(preview.in_words(found, target=target.title, observed=observed))
+            else:
+                result = report.survey_as_dict(found, target=target.title, seconds=time.perf_counter() - began)
+                if observed is not None:
+                    result["plan"] = preview.as_list(found, observed, with_sql=options["sql"])
+                self.stdout.write(json.dumps(result))
         if found.failures or (options["check"] and found.behind):
             raise SystemExit(NOT_ALL_THERE)
 
