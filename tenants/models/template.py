@@ -14,7 +14,7 @@ class Template(models.Model):
     """
 
     class State(models.TextChoices):
-        BUILDING = "building"
+        BUILDING = "building"  # or being dropped: nothing may be cloned from it
         READY = "ready"
 
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="templates")

@@ -213,8 +213,7 @@ class _Run:
     def _move_fleet(self, head_key: str) -> None:
         """New tenants are cloned from the new template from here on; those made meanwhile are brought along."""
         self.ledger.write()
-        moves = Installation.current().head_key != head_key
-        if moves:
+        if Installation.current().head_key != head_key:
             Installation.move_head(head_key)
         # One that was suspended at the start may have been resumed since, at the head as it was then.
         known = {tenant.pk for tenant in self.tenants if tenant.state == Tenant.State.ACTIVE}
@@ -225,7 +224,7 @@ class _Run:
         ]
         self.report.total += len(late)
         self._migrate(late)
-        for server in Server.objects.exclude(state=Server.State.OFFLINE) if moves else ():
+        for server in Server.objects.exclude(state=Server.State.OFFLINE):
             try:
                 templates.prune(server)
             except (TemplateError, psycopg2.Error):

@@ -82,11 +82,17 @@ def build(server: Server, programs: Programs, options: WorkOptions | None = None
 
 
 def prune(server: Server) -> list[str]:
-    """Drop templates that nothing needs any more; gives their names."""
+    """Drop templates that nothing needs any more, and what killed builders left; gives the names of the former."""
     current_key = Installation.current().head_key
     ready = Template.objects.filter(server=server, state=Template.State.READY).order_by("-created_at")
     spare = [template for template in ready if template.head_key != current_key][KEPT:]
+    unfinished = Template.objects.filter(server=server, state=Template.State.BUILDING).exists()
+    if not (spare or unfinished):
+        return []
     with maintenance(server) as cursor:
+        # Where another process has the lock it is building, and what is unfinished may be what it builds.
+        if unfinished and take_server_lock(cursor, BUILD_LOCK, Installation.current().id, wait=timedelta(0)):
+            _drop_unfinished(cursor, server)
         for template in spare:
             _drop(cursor, template)
     return [template.name for template in spare]
@@ -162,12 +168,14 @@ def _seal(cursor: Cursor, template: Template) -> Template:
 
 
 def _drop_unfinished(cursor: Cursor, server: Server) -> None:
-    """What a killed builder left. The lock is ours, so none of these is being built."""
+    """What a kill left while it was being built, or dropped. The lock is ours, so none of these is being built."""
     for template in Template.objects.filter(server=server, state=Template.State.BUILDING):
         _drop(cursor, template)
 
 
 def _drop(cursor: Cursor, template: Template) -> None:
+    # Not ready any more before its database goes: a kill in between would leave a row that tenants are cloned from.
+    Template.objects.filter(pk=template.pk).update(state=Template.State.BUILDING)
     drop(cursor, template.name)
     template.delete()
 

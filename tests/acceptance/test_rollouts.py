@@ -16,7 +16,7 @@ from platform_site import embedded
 from tenants.context import use_tenant
 from tenants.databases import bookkeeping
 from tenants.databases.sessions import owner_session, take_change_lock
-from tenants.models import Rollout, Server, Tenant
+from tenants.models import Rollout, Server, Template, Tenant
 from tenants.models.rollout import AttemptState
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.program import Programs
@@ -30,7 +30,7 @@ from tenants.rollout.waves import Canary
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 from tests.apps.notes.models import Note
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl, migrate_tenants_killed_where
-from tests.support.fleet import Fleet, as_owner
+from tests.support.fleet import Fleet, as_owner, on_server
 from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
 
 
@@ -515,6 +515,44 @@ class AMigrationThatFailsOnTheTemplate:
         assert applied_to(acme) == ["0001_initial"]
 
 
+class KilledWhileOldTemplatesAreDropped:
+    KILL = """
+import os, signal
+import django
+django.setup()
+from tenants.rollout import templates
+drop = templates.drop
+def drop_and_die(*arguments):
+    drop(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+templates.drop, templates.KEPT = drop_and_die, 0
+from django.core.management import call_command
+call_command("migrate_tenants", "notes", "0001")
+"""
+
+    @pytest.fixture
+    def gone(self, fleet: Fleet, notes: NotesMigrations) -> Template:
+        """The template of notes.0002, whose database was dropped by a rollout that was killed then."""
+        fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        roll_out()
+        killed = fleet.start("-c", self.KILL)
+        killed.communicate(timeout=60)
+        assert killed.returncode == -9
+        on_disk = {name for (name,) in on_server("SELECT datname FROM pg_database")}
+        (gone,) = [template for template in Template.objects.all() if template.name not in on_disk]
+        return gone
+
+    def test_no_tenant_is_cloned_from_what_has_gone(self, fleet: Fleet, gone: Template) -> None:
+        assert roll_out("notes", "0002").state == "succeeded"
+        (late,) = fleet.make("second")
+        assert applied_to(late) == ["0001_initial", "0002_colour"]
+
+    def test_the_next_run_cleans_up_even_where_it_has_nothing_to_do(self, gone: Template) -> None:
+        assert roll_out("notes", "0001").state == "nothing_to_do"
+        assert not Template.objects.filter(pk=gone.pk).exists()
+
+
 class ATenantThatIsNotWhatItShouldBe:
     """Case 18: named with the difference; never faked away."""
 
@@ -552,8 +590,6 @@ class ATenantThatIsNotWhatItShouldBe:
         assert roll_out().failures[0].failure.error == "InconsistentHistoryError"
 
     def test_whose_database_has_gone_is_a_failure_and_not_made_again(self, fleet: Fleet) -> None:
-        from tests.support.fleet import on_server
-
         (acme,) = fleet.make("first")
         on_server(f'DROP DATABASE "{acme.alias}"')
         report = roll_out()
