@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -21,6 +22,8 @@ MigrationKey = tuple[str, str]
 
 TENANT = "tenant"
 POST_MIGRATE_DUE = "post_migrate_due"
+STEP = "step"
+"""The note of how far a non-atomic migration is."""
 
 # COPY, since it plans nothing: in a session as short as these, preparing a SELECT costs PostgreSQL more than the rest.
 _APPLIED = "COPY public.django_migrations (id, app, name) TO STDOUT (FORMAT csv)"
@@ -45,6 +48,15 @@ class Facts:
     def post_migrate_due(self) -> bool:
         """Whether a run was cut off after a migration and before the ``post_migrate`` receivers had run."""
         return POST_MIGRATE_DUE in self.notes
+
+    @property
+    def cut_off(self) -> tuple[MigrationKey, bool] | None:
+        """The non-atomic migration that an earlier run left half done, and whether it was taking it back."""
+        if STEP not in self.notes:
+            return None
+        noted = json.loads(self.notes[STEP])
+        app, _, name = noted["migration"].partition(".")
+        return (app, name), noted["backwards"]
 
 
 def install(connection: BaseDatabaseWrapper) -> None:

@@ -53,7 +53,7 @@ def _group_in_words(plan: GroupPlan, seen: Observed | None, target: str) -> list
     if plan.replacements:
         lines.append(f"  record as replaced: {', '.join('.'.join(key) for key in plan.replacements)}")
     if plan.unfinished:
-        lines.append(f"  finish post_migrate of an earlier run on {count(plan.unfinished, 'tenant')}")
+        lines.append(f"  finish what an earlier run left undone on {count(plan.unfinished, 'tenant')}")
     return lines + [f"  {note}" for note in (seen.notes if seen else ())]
 
 

@@ -22,10 +22,12 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState, StateApps
 
 from tenants.databases.bookkeeping import Facts, MigrationKey
+from tenants.errors import UnknownMigrationsError
+from tenants.rollout.disk import on_disk
 from tenants.rollout.heads import key_of
 from tenants.rollout.plan import GroupExecutor, Step, copied
 from tenants.rollout.script import SCHEMA_OPERATIONS, Script
-from tenants.rollout.target import Named, Relative, Target
+from tenants.rollout.target import Named, Relative, Target, exactly
 from tenants.tenant_apps import tenant_app_labels
 
 GOAL = "goal"
@@ -72,6 +74,10 @@ class Program:
     def __bool__(self) -> bool:
         return bool(self.migrations or self.replacements)
 
+    def begins_with(self, key: MigrationKey, backwards: bool) -> bool:
+        first = self.migrations[0] if self.migrations else None
+        return first is not None and (first.key, first.backwards) == (key, backwards)
+
     def plan_to_show(self) -> list[Step]:
         """The plan as signal receivers get it: a copy, since contenttypes inserts its operations into it."""
         return [(copied(migration), backwards) for migration, backwards in self.plan]
@@ -89,7 +95,14 @@ class Programs:
         self._lock = threading.Lock()
 
     def for_database(self, facts: Facts) -> Program:
-        """What a database with these facts needs; empty where it is at the target."""
+        """What a database with these facts needs next; empty where it is at the target."""
+        program = self._to_target(facts)
+        if facts.cut_off is None or program.begins_with(*facts.cut_off):
+            return program
+        # The way to the target leads past a migration that is half done, and would leave that half in the schema.
+        return self._to_finish(facts.applied, *facts.cut_off)
+
+    def _to_target(self, facts: Facts) -> Program:
         noted = facts.notes.get(GOAL)
         if noted is None or not isinstance(self.target, Relative):
             return self.for_applied(facts.applied)
@@ -100,6 +113,17 @@ class Programs:
         with self._lock:
             goal = self._towards.setdefault(noted, Programs(Named(((app, name),), self.target.title)))
         return goal.for_applied(facts.applied)
+
+    def _to_finish(self, applied: tuple[MigrationKey, ...], key: MigrationKey, backwards: bool) -> Program:
+        """What finishes a migration that was cut off. Raises ``UnknownMigrationsError`` where this code lacks it."""
+        migration = on_disk().disk_migrations.get(key)
+        if migration is None:
+            title = ".".join(key)
+            raise UnknownMigrationsError(f"{title}, which was cut off half way", migrations=[title])
+        goal = exactly(tuple(recorded_after(applied, [(migration, backwards)])))
+        with self._lock:
+            finish = self._towards.setdefault(repr((applied, key, backwards)), Programs(goal))
+        return finish.for_applied(applied)
 
     def for_applied(self, applied: tuple[MigrationKey, ...]) -> Program:
         key = key_of(applied)

@@ -28,8 +28,6 @@ from tenants.rollout.program import PreparedMigration, PreparedOperation
 from tenants.rollout.script import SCHEMA_OPERATIONS
 from tenants.routing.backend.base import DatabaseWrapper
 
-STEP = "step"
-
 _INDEX_STATEMENT = re.compile(
     r"^\s*(?P<verb>CREATE|DROP)\s+(?:UNIQUE\s+)?INDEX\s+CONCURRENTLY\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?"
     r'(?P<quote>"?)(?P<name>\w+)(?P=quote)[^;]*;?\s*$',
@@ -49,7 +47,7 @@ class Progress:
     @classmethod
     def of(cls, prepared: PreparedMigration, facts: Facts) -> Progress:
         """What an earlier run noted of this migration, or the beginning."""
-        noted = facts.notes.get(STEP)
+        noted = facts.notes.get(bookkeeping.STEP)
         if noted is not None:
             progress = cls(**json.loads(noted))
             if (progress.migration, progress.backwards) == (prepared.title, prepared.backwards):
@@ -58,7 +56,7 @@ class Progress:
 
     def note(self, connection: DatabaseWrapper) -> None:
         with connection.cursor() as cursor:
-            bookkeeping.note(cursor, STEP, json.dumps(vars(self)))
+            bookkeeping.note(cursor, bookkeeping.STEP, json.dumps(vars(self)))
 
 
 def migrate_in_steps(connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts) -> None:
@@ -98,7 +96,7 @@ def settle(connection: DatabaseWrapper, facts: Facts, *, was_done: bool) -> str:
 
     Raises ``TransitionError`` where nothing waits to be settled.
     """
-    noted = facts.notes.get(STEP)
+    noted = facts.notes.get(bookkeeping.STEP)
     progress = Progress(**json.loads(noted)) if noted is not None else None
     if progress is None or not progress.begun:
         raise TransitionError(f"{_slug()} has no operation that was begun and not finished")

@@ -95,7 +95,7 @@ def survey(tenants: Iterable[Tenant], target: Target, *, workers: int) -> Survey
     for tenant, facts in found.values():
         key = key_of(facts.applied)
         groups.setdefault(key, Group(facts.applied)).tenants.append(tenant)
-        unfinished[key] = unfinished.get(key, 0) + facts.post_migrate_due
+        unfinished[key] = unfinished.get(key, 0) + (facts.post_migrate_due or facts.cut_off is not None)
     programs = Programs(target)
     plans: list[GroupPlan] = []
     refused: RolloutRefusedError | None = None

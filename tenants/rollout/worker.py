@@ -140,6 +140,9 @@ def _bring_once(
     if not program and not facts.post_migrate_due:
         return Outcome(AttemptState.MIGRATED if done else AttemptState.UP_TO_DATE, applied=facts.applied)
     run(connection, program, facts, options, on_step=done.append)
+    if facts.cut_off is not None:
+        # Perhaps only that was finished; the lock is still ours.
+        return _bring_once(database, connection, programs, options, done)
     after = recorded_after(facts.applied, program.plan)
     return Outcome(AttemptState.MIGRATED, applied=(*after, *program.replacements))
 
@@ -186,7 +189,7 @@ def _migrate(
         steps.migrate_in_steps(connection, prepared, facts)
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         _record(cursor, prepared, goal)
-        bookkeeping.erase(cursor, steps.STEP)
+        bookkeeping.erase(cursor, bookkeeping.STEP)
 
 
 def _migrate_as_django(connection: DatabaseWrapper, prepared: PreparedMigration, goal: str | None) -> None:

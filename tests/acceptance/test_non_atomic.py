@@ -17,8 +17,8 @@ from tenants.rollout.selection import Selection
 from tenants.rollout.target import latest
 from tenants.rollout.worker import WorkOptions, bring
 from tenants.routing.connections import address_of
-from tests.acceptance.test_rollouts import applied_to, roll_out, schema_of
-from tests.support.faults import fault_at_ddl
+from tests.acceptance.test_rollouts import applied_to, columns_of, roll_out, schema_of
+from tests.support.faults import fault_at_ddl, gate_after_ddl
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
 
@@ -27,6 +27,7 @@ BY_HAND = (
     'migrations.RunSQL("CREATE INDEX CONCURRENTLY IF NOT EXISTS note_text ON notes_note (text)", '
     '"DROP INDEX CONCURRENTLY note_text")'
 )
+ADD_MORE = 'migrations.AddField("note", "more", models.TextField(default=""))'
 NOT_ATOMIC = "atomic = False"
 INDEX = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('note_text')"
 
@@ -53,6 +54,58 @@ class ANonAtomicMigration:
             report = roll_out("notes", "0001")
         assert report.state == "succeeded", report.failures
         assert schema_of(acme) == start
+
+
+class TurnedRoundHalfWay:
+    """A run to the other side finishes what was cut off first; or half of it would stay, and nothing would tell."""
+
+    @pytest.fixture
+    def acme(self, fleet: Fleet, notes: NotesMigrations) -> Tenant:
+        (acme,) = fleet.make("first")
+        notes.add("0002_several", ADD_COLOUR, ADD_INDEXED, attributes=NOT_ATOMIC)
+        notes.add("0003_more", ADD_MORE, CONCURRENT, attributes=NOT_ATOMIC)
+        return acme
+
+    def test_on_the_way_up_leaves_nothing_behind(self, fleet: Fleet, acme: Tenant) -> None:
+        start = schema_of(acme)
+        roll_out("notes", "0002")
+        kill_after_ddl(fleet, acme, 3)
+        assert "more" in columns_of(acme)
+        assert fleet.migrate_json("notes", "0001")["exit"] == 0
+        assert (schema_of(acme), applied_to(acme)) == (start, ["0001_initial"])
+        assert as_owner(acme, "SELECT name FROM silo.facts") == [("tenant",)]
+
+    def test_on_the_way_down_lacks_nothing(self, fleet: Fleet, acme: Tenant) -> None:
+        roll_out()
+        top = schema_of(acme)
+        kill_after_ddl(fleet, acme, 1, "notes", "0002")
+        assert as_owner(acme, INDEX) == []
+        assert fleet.migrate_json()["exit"] == 0
+        assert (schema_of(acme), applied_to(acme)) == (top, ["0001_initial", "0002_several", "0003_more"])
+        assert as_owner(acme, "SELECT name FROM silo.facts") == [("tenant",)]
+
+    def test_is_behind_to_those_who_ask(self, fleet: Fleet, acme: Tenant) -> None:
+        roll_out()
+        kill_after_ddl(fleet, acme, 1, "notes", "0002")
+        assert fleet.manage("migrate_tenants", "--check").returncode == 1
+
+    def test_is_named_where_the_code_has_lost_the_migration(
+        self, fleet: Fleet, acme: Tenant, notes: NotesMigrations
+    ) -> None:
+        kill_after_ddl(fleet, acme, 8)
+        assert applied_to(acme) == ["0001_initial", "0002_several"]
+        (notes.folder / "0003_more.py").unlink()
+        (failure,) = fleet.migrate_json()["failures"]
+        assert (failure["error"], "notes.0003_more" in failure["message"]) == ("UnknownMigrationsError", True)
+
+
+def kill_after_ddl(fleet: Fleet, tenant: Tenant, at: int, *arguments: str) -> None:
+    """Start a rollout, and kill it when its ``at``-th DDL statement in this tenant is done and not committed."""
+    with gate_after_ddl(tenant, at) as wait_until_reached:
+        process = fleet.start("manage.py", "migrate_tenants", *arguments)
+        wait_until_reached()
+        process.kill()
+        process.communicate(timeout=60)
 
 
 class AnIndexThatFailed:

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from tenants.databases.sessions import owner_session, poll
 from tenants.models import Tenant
-from tests.support.fleet import as_superuser
+from tests.support.fleet import as_owner, as_superuser
 
 _INSTALL = """
     CREATE SCHEMA faults;
@@ -20,7 +20,7 @@ _INSTALL = """
     BEGIN
         IF nextval('faults.ddl') = {at} THEN {act} END IF;
     END $$;
-    CREATE EVENT TRIGGER fault ON ddl_command_start {tags} EXECUTE FUNCTION faults.strike();
+    CREATE EVENT TRIGGER fault ON {when} {tags} EXECUTE FUNCTION faults.strike();
 """
 _REMOVE = "DROP EVENT TRIGGER IF EXISTS fault; DROP SCHEMA IF EXISTS faults CASCADE"
 
@@ -36,11 +36,26 @@ def fault_at_ddl(tenant: Tenant, at: int, *, sqlstate: str | None = None, tag: s
         if sqlstate
         else "PERFORM pg_terminate_backend(pg_backend_pid());"
     )
-    as_superuser(tenant.alias, _INSTALL.format(at=at, act=act, tags=f"WHEN TAG IN ('{tag}')" if tag else ""))
+    with _event_trigger(tenant, at, act, when="ddl_command_start", tags=f"WHEN TAG IN ('{tag}')" if tag else ""):
+        yield
+
+
+@contextmanager
+def _event_trigger(tenant: Tenant, at: int, act: str, *, when: str, tags: str = "") -> Iterator[None]:
+    as_superuser(tenant.alias, _INSTALL.format(at=at, act=act, when=when, tags=tags))
     try:
         yield
     finally:
         as_superuser(tenant.alias, _REMOVE)
+
+
+@contextmanager
+def counted_ddl(tenant: Tenant) -> Iterator[Callable[[], int]]:
+    """Count the DDL statements in this tenant while inside; gives what tells how many there were so far."""
+    with _event_trigger(tenant, 0, "", when="ddl_command_end"):
+        # A sequence that was never asked stands at 1, and says that nobody called it.
+        asked = "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM faults.ddl"
+        yield lambda: int(as_owner(tenant, asked)[0][0])
 
 
 GATE = 27262
@@ -60,12 +75,25 @@ def closed_gate(tenant: Tenant) -> Iterator[Callable[[], None]]:
         cursor.execute("SELECT pg_advisory_lock(%s)", [GATE])
 
         def somebody_waits() -> bool:
-            cursor.execute("SELECT 1 FROM pg_locks WHERE objid = %s AND NOT granted", [GATE])
+            # Other tests may have gates of their own, in other databases.
+            cursor.execute(
+                "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database "
+                "WHERE datname = current_database() AND objid = %s AND NOT granted",
+                [GATE],
+            )
             return cursor.fetchone() is not None
 
         def wait() -> None:
             assert poll(somebody_waits, timedelta(seconds=30)), "no rollout ever came to the gate"
 
+        yield wait
+
+
+@contextmanager
+def gate_after_ddl(tenant: Tenant, at: int) -> Iterator[Callable[[], None]]:
+    """Hold up whoever has done the ``at``-th DDL statement here, before it does more; gives what waits for that."""
+    act = f"PERFORM set_config('lock_timeout', '0', true); PERFORM pg_advisory_xact_lock({GATE});"
+    with _event_trigger(tenant, at, act, when="ddl_command_end"), closed_gate(tenant) as wait:
         yield wait
 
 
