@@ -4,14 +4,15 @@
 #   make help     the other targets
 #
 # Variables: PORT=8001 (run), PYTHON=/path/to/python (which Python makes the virtual environment), VENV=.venv,
-# PYTEST="-k name" (test), BENCH="--help" (bench). The environment variables of docs and README, such as SILO_DATA_DIR,
-# are honoured.
+# PYTEST="-k name" (test), KILLS=200 (kills), BENCH="--help" (bench). The environment variables of docs and README, such
+# as SILO_DATA_DIR, are honoured.
 
 SHELL := /bin/sh
 VENV ?= .venv
 PORT ?= 8000
 PYTEST ?=
 BENCH ?=
+KILLS ?= 200
 
 python := $(VENV)/bin/python
 manage := $(python) manage.py
@@ -40,7 +41,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test check bench stop requirements clean
+.PHONY: help run setup prepared install test kills check bench stop requirements clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -82,6 +83,9 @@ $(installed): requirements.txt requirements-dev.txt
 
 test: install ## The whole test suite, on a PostgreSQL of its own
 	@$(python) -m pytest -n 2 $(PYTEST)
+
+kills: install ## Kill KILLS (200) rollouts of 30 tenants at random, and look whether the next run makes it good
+	@SILO_KILLS=$(KILLS) $(python) -m pytest tests/acceptance/test_kills.py --quiet
 
 check: install ## Formatting, lint, types, import directions, migrations, deployment settings
 	$(python) -m ruff format --check .

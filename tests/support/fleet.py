@@ -44,7 +44,7 @@ class Fleet:
         )
 
     def start(self, *command: str, **environment: str) -> subprocess.Popen[str]:
-        """Start ``python COMMAND`` and go on; the caller waits for it, or kills it."""
+        """Start ``python COMMAND``, in a session of its own, and go on; the caller waits for it, or kills it."""
         return subprocess.Popen(
             [sys.executable, *command],
             cwd=PROJECT,
@@ -52,6 +52,7 @@ class Fleet:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def migrate_json(self, *arguments: str, **environment: str) -> dict:
