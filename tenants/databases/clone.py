@@ -65,9 +65,14 @@ def open_connections(cursor: Cursor, name: str) -> None:
 
 
 def close_connections(cursor: Cursor, name: str) -> None:
-    """Forbid new sessions, then end those there are: they would survive otherwise."""
+    """Forbid new sessions, then end those there are: they would survive otherwise.
+
+    An autovacuum worker has no role, and only a superuser may end it (42501). It is left to end by itself.
+    """
     cursor.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(sql.Identifier(name)))
-    cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+    cursor.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND usesysid IS NOT NULL", [name]
+    )
 
 
 def drop(cursor: Cursor, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 
 import psycopg2
 import pytest
@@ -16,6 +17,7 @@ from tenant_data.models import Document
 from tenants import lifecycle
 from tenants.context import use_tenant
 from tenants.databases import bookkeeping, provision
+from tenants.databases.sessions import poll
 from tenants.errors import (
     DatabaseMissingError,
     InvalidTenantError,
@@ -230,10 +232,6 @@ class KilledWhileATenantIsMade:
 
 def wait_until_unlocked(key: int) -> None:
     """The killed client's session ends when its server process next looks; until then it holds the lock."""
-    from datetime import timedelta
-
-    from tenants.databases.sessions import poll
-
     assert poll(
         lambda: not on_server("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", key),
         timedelta(seconds=30),
@@ -294,6 +292,27 @@ class AHeadThatMovesMeanwhile:
         resume(tenant)
         assert as_owner(tenant, "SELECT text, colour FROM notes_note") == [("precious", "red")]
         assert find_drift([tenant], workers=1) == []
+
+
+class ADatabaseThatIsBeingVacuumed:
+    """Only a superuser may end an autovacuum worker; the platform's role leaves it alone."""
+
+    SLOWLY = "autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1"
+    WORKER = "SELECT 1 FROM pg_stat_activity WHERE datname = %s AND usesysid IS NULL"
+
+    def test_is_closed_all_the_same(self, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first")
+        as_superuser("postgres", "ALTER SYSTEM SET autovacuum_naptime = 1")
+        as_superuser("postgres", "SELECT pg_reload_conf()")
+        try:
+            as_owner(tenant, f"CREATE TABLE large (a int) WITH ({self.SLOWLY})")
+            as_owner(tenant, "INSERT INTO large SELECT generate_series(1, 500000)")
+            assert poll(lambda: bool(on_server(self.WORKER, tenant.alias)), timedelta(seconds=60))
+            suspend(tenant)
+            assert accepts_connections(tenant) == (False, Tenant.State.SUSPENDED)
+        finally:
+            as_superuser("postgres", "ALTER SYSTEM RESET autovacuum_naptime")
+            as_superuser("postgres", "SELECT pg_reload_conf()")
 
 
 class ADropThatWasCutOff:
