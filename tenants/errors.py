@@ -48,6 +48,18 @@ class ServerDownError(TenantUnavailableError):
     """The tenant's server cannot be reached."""
 
 
+class ServerCrowdedError(TenantUnavailableError):
+    """The tenant's server gives no more sessions."""
+
+
+class ServerRefusedError(TenantUnavailableError):
+    """The tenant's server does not let the platform's role in."""
+
+
+class DiskFullError(TenantUnavailableError):
+    """The disk of the tenant's server is full; free some space there, then run `manage.py migrate_tenants --resume`."""
+
+
 class DatabaseMissingError(TenantUnavailableError):
     """The tenant's database does not exist on its server."""
 

@@ -17,7 +17,7 @@ from psycopg2 import errorcodes
 from psycopg2.extensions import ISOLATION_LEVEL_AUTOCOMMIT
 
 from tenants.context import acting_on
-from tenants.errors import DatabaseClosedError, DatabaseMissingError, TenantBusyError
+from tenants.errors import DatabaseMissingError, TenantBusyError
 from tenants.routing.backend.base import DatabaseWrapper
 from tenants.routing.connections import CONNECT_TIMEOUT_S, address_of, databases, with_defaults
 
@@ -169,30 +169,18 @@ def poll(attempt: Callable[[], bool], wait: timedelta) -> bool:
 
 def require_exists(database: Database) -> None:
     """Raise ``DatabaseMissingError`` where the server has no such database. It is never silently made again."""
-    _accepts_connections(database)
-
-
-def require_open(database: Database) -> None:
-    """Raise ``DatabaseMissingError``, or ``DatabaseClosedError`` where the database takes no sessions."""
-    if not _accepts_connections(database):
-        raise DatabaseClosedError(f"{database.slug}: {database.alias}", alias=database.alias)
-
-
-def _accepts_connections(database: Database) -> bool:
     with maintenance(database.server) as cursor:
-        cursor.execute("SELECT datallowconn FROM pg_database WHERE datname = %s", [database.alias])
-        found = cursor.fetchone()
-    if found is None:
-        where = f"{database.alias} is not on {database.server}"
-        raise DatabaseMissingError(f"{database.slug}: {where}", alias=database.alias)
-    return bool(found[0])
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database.alias])
+        if cursor.fetchone() is None:
+            where = f"{database.slug}: {database.alias} is not on {database.server}"
+            raise DatabaseMissingError(where, alias=database.alias)
 
 
 def sqlstate_of(error: BaseException) -> str | None:
-    """The SQLSTATE behind an error, Django's or psycopg2's; None where the server sent none."""
+    """The SQLSTATE behind an error: Django's, psycopg2's or one of ours; None where the server sent none."""
     seen: BaseException | None = error
     while seen is not None:
-        code = getattr(seen, "pgcode", None)
+        code = getattr(seen, "pgcode", None) or getattr(seen, "sqlstate", None)
         if code:
             return str(code)
         seen = seen.__cause__

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db import connections
 
 from tenants.databases import bookkeeping, schema
 from tenants.databases.bookkeeping import MigrationKey
-from tenants.databases.sessions import SessionLimits, owner_session, require_open
+from tenants.databases.refusal import why_refused
+from tenants.databases.sessions import SessionLimits, owner_session
 from tenants.models import Tenant
 from tenants.rollout.heads import key_of
 from tenants.rollout.templates import reference_schema
+from tenants.rollout.worker import Outcome
+
+SYNTAX_OR_ACCESS_CLASS = "42"
+"""SQLSTATE class of "column already exists", "table does not exist" and the like: what drift looks like to DDL."""
 
 
 @dataclass(frozen=True)
@@ -51,15 +56,28 @@ def find_drift(tenants: Iterable[Tenant], *, workers: int) -> list[Drift]:
     return drifted
 
 
+def explained(tenant: Tenant, outcome: Outcome) -> Outcome:
+    """Where DDL met something it did not expect, look whether the schema has drifted, and name the difference."""
+    failure = outcome.failure
+    if failure is None or not failure.migration or not (failure.sqlstate or "").startswith(SYNTAX_OR_ACCESS_CLASS):
+        return outcome
+    found = find_drift([tenant], workers=1)
+    if not found or found[0].error:
+        return outcome
+    message = f"{failure.message}\nIts schema is not what its recorded migrations make:\n{found[0]}"
+    return replace(outcome, failure=replace(failure, message=message))
+
+
 def _look(tenant: Tenant) -> _Look | Exception:
     try:
         with owner_session(tenant, limits=SessionLimits(read_only=True)) as connection:
             try:
                 return _Look(bookkeeping.read(connection).applied, schema.fingerprint(connection))
-            except Exception:
-                if connection.connection is None:
-                    require_open(tenant)
-                raise
+            except Exception as error:
+                refusal = why_refused(tenant, connection, error)
+                if refusal is None:
+                    raise
+                raise refusal from error
     except Exception as error:
         return error
     finally:

@@ -12,7 +12,7 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.db import IntegrityError, connections, transaction
+from django.db import DatabaseError, IntegrityError, InterfaceError, connections, transaction
 from django.utils import timezone
 
 from tenants.databases.sessions import poll
@@ -28,6 +28,12 @@ ACTIVE_LOCK = 0x5113
 BATCH = 100
 BATCH_AGE_S = 1.0
 
+BEAT_S = 0.5
+LEASE_S = 2.0
+"""So long after the last look at its lock a rollout begins tenants; whoever finds the lock free waits as long."""
+
+PROCESS = " process "
+
 
 class Ledger:
     """One rollout's entries. Made by ``begin``, ended by ``finish``."""
@@ -35,6 +41,7 @@ class Ledger:
     def __init__(self, rollout: Rollout, session: Any) -> None:
         self.rollout = rollout
         self._session = session
+        self._held_at = time.monotonic()
         self._attempts: list[RolloutAttempt] = []
         self._heads: dict[str, list[Tenant]] = {}
         self._written = time.monotonic()
@@ -44,7 +51,8 @@ class Ledger:
         """Claim the one active rollout. Raises ``RolloutActiveError``, which names the other one.
 
         A live rollout holds an advisory lock on a session of its own, which goes when its process dies. So a row that
-        says ``running`` while the lock is free is a dead rollout's, and is marked interrupted.
+        says ``running`` while the lock is free is a dead rollout's, or one's that lost the session and lives. It is
+        marked interrupted when that one, too, must have noticed.
         """
         session = connections["default"].copy()
         try:
@@ -65,6 +73,29 @@ class Ledger:
             session.close()
             raise
         return cls(rollout, session)
+
+    def beat(self) -> bool:
+        """Make sure every ``BEAT_S`` that this rollout is still the active one."""
+        return time.monotonic() - self._held_at < BEAT_S or self.is_active()
+
+    def is_active(self) -> bool:
+        """Ask main whether the lock's session lives. While it does, no other rollout can have begun."""
+        asked_at = time.monotonic()
+        try:
+            with self._session.cursor() as cursor:
+                cursor.execute("SELECT 1")
+        except (DatabaseError, InterfaceError):
+            return False
+        self._held_at = asked_at
+        return True
+
+    def is_held(self) -> bool:
+        """Whether no other rollout can have begun, as far as is known. Asks nobody, so any thread may call it.
+
+        A lost session is noticed by the next beat only; and a process that was stopped for an hour must not go on
+        before it has looked.
+        """
+        return time.monotonic() - self._held_at < LEASE_S
 
     def note(self, tenant: Tenant | None, outcome: Outcome) -> None:
         """Take one outcome down. Written in batches, so that a fast rollout does not wait on main."""
@@ -125,6 +156,11 @@ def _storable(text: str) -> str:
 
 
 def _bury_the_dead() -> None:
+    running = Rollout.objects.filter(state=Rollout.State.RUNNING)
+    if any(not _is_surely_dead(rollout) for rollout in running):
+        # It may live and have lost its session only. After this time it begins no more tenants; those in hand are
+        # under locks of their own.
+        poll(lambda: not running.exists(), timedelta(seconds=LEASE_S))
     Rollout.objects.filter(state=Rollout.State.RUNNING).update(
         state=Rollout.State.INTERRUPTED, finished_at=timezone.now()
     )
@@ -140,4 +176,18 @@ def _active_in_words() -> str:
 
 
 def _process() -> str:
-    return f"{socket.gethostname()} process {os.getpid()}"
+    return f"{socket.gethostname()}{PROCESS}{os.getpid()}"
+
+
+def _is_surely_dead(rollout: Rollout) -> bool:
+    """Whether its process ran on this machine, and is no more."""
+    host, _, pid = rollout.process.rpartition(PROCESS)
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass
+    return False

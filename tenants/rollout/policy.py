@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from datetime import timedelta
+from enum import Enum
 
 import psycopg2
 from django.db import InterfaceError, OperationalError
 from psycopg2 import errorcodes
 
 from tenants.databases.sessions import sqlstate_of
+from tenants.errors import ServerDownError
 from tenants.routing.backend.base import DatabaseWrapper
 
 EQUAL_ERRORS_IN_A_ROW = 3
@@ -21,22 +23,56 @@ MAX_TRIES = 6
 FIRST_PAUSE = timedelta(seconds=0.5)
 LONGEST_PAUSE = timedelta(seconds=10)
 
-TRANSIENT = frozenset({errorcodes.LOCK_NOT_AVAILABLE, errorcodes.DEADLOCK_DETECTED, errorcodes.TOO_MANY_CONNECTIONS})
-"""55P03, 40P01 and 53300. A data error is never tried again: it would fail again, and cost another lock."""
+TRANSIENT = frozenset({errorcodes.LOCK_NOT_AVAILABLE, errorcodes.DEADLOCK_DETECTED})
+"""55P03 and 40P01. A data error is never tried again: it would fail again, and cost another lock."""
 
 
-def is_transient(error: BaseException, connection: DatabaseWrapper) -> bool:
-    """Whether the same work may succeed later: a lock that was held, a deadlock, a lost session.
+OPERATOR_INTERVENTION = "57P"
+"""Beginning of the SQLSTATEs of a session that the server ends, or does not begin: it shuts down, starts, recovers."""
 
-    psycopg2 has no SQLSTATE for a session that never began, and not always one for a session that was ended: that shows
-    in the connection alone. ``connection`` is the one that this try began with.
+
+class Verdict(Enum):
+    """What an error says of another try, and of the server."""
+
+    FINAL = "it would fail again"
+    AGAIN = "it may succeed a little later"
+    CROWDED = "the server has too many sessions"
+    DOWN = "the server gives no session at all"
+    DISK_FULL = "the server cannot write"
+
+    @property
+    def blames_server(self) -> bool:
+        return self in {Verdict.CROWDED, Verdict.DOWN, Verdict.DISK_FULL}
+
+
+def verdict_on(error: BaseException, connection: DatabaseWrapper) -> Verdict:
+    """What to make of an error; ``connection`` is the one that this try began with.
+
+    psycopg2 has no SQLSTATE for a session that never began (``why_refused`` finds it), and not always one for a session
+    that was ended: that shows in the connection alone.
     """
-    if sqlstate_of(error) in TRANSIENT:
-        return True
+    if isinstance(error, ServerDownError):
+        return Verdict.DOWN
+    sqlstate = sqlstate_of(error)
+    if sqlstate == errorcodes.TOO_MANY_CONNECTIONS:
+        return Verdict.CROWDED
+    if sqlstate == errorcodes.DISK_FULL:
+        return Verdict.DISK_FULL
+    if sqlstate in TRANSIENT:
+        return Verdict.AGAIN
     if not isinstance(error, OperationalError | InterfaceError | psycopg2.OperationalError):
-        return False
+        return Verdict.FINAL
     session = connection.connection
-    return session is None or bool(session.closed) or connection.sessions_opened > 1
+    lost = session is None or bool(session.closed) or connection.sessions_opened > 1
+    return Verdict.AGAIN if lost else Verdict.FINAL
+
+
+def verdict_on_server(error: psycopg2.Error) -> Verdict:
+    """What to make of an error of a maintenance session, which works outside any tenant."""
+    if error.pgcode == errorcodes.DISK_FULL:
+        return Verdict.DISK_FULL
+    lost = error.pgcode is None or error.pgcode.startswith(OPERATOR_INTERVENTION)
+    return Verdict.DOWN if lost else Verdict.FINAL
 
 
 def pause_before(attempt: int) -> float:

@@ -162,9 +162,19 @@ def in_words(report: Report) -> str:
             "Tenants that failed stand where they stood before the failed migration. When the cause is mended:"
         )
         lines.append("    manage.py migrate_tenants --only-failed")
-    elif report.state == "interrupted":
+    elif report.state == "interrupted" and not report.lost:
         lines.append("Nothing is half done. To go on, run the same command again.")
+    if report.lost:
+        lines.append(lost_in_words(report))
     return "\n".join(lines)
+
+
+def lost_in_words(report: Report) -> str:
+    return (
+        f"The main database was lost: {report.lost}\n"
+        "Tenants in hand were finished, and no more were begun. When it is back, this finds out how far each is:\n"
+        "    manage.py migrate_tenants --resume"
+    )
 
 
 def head_in_words(head: dict[str, str]) -> str:

@@ -20,7 +20,10 @@ class TenantFailure:
 
 @dataclass
 class Report:
-    """How a rollout went. ``state`` is ``succeeded``, ``failed``, ``interrupted`` or ``nothing_to_do``."""
+    """How a rollout went. ``state`` is ``succeeded``, ``failed``, ``interrupted`` or ``nothing_to_do``.
+
+    ``lost`` says how the main database was lost, "" where it was not.
+    """
 
     target: str
     rollout: str | None = None
@@ -30,6 +33,7 @@ class Report:
     seconds: float = 0.0
     failures: list[TenantFailure] = field(default_factory=list)
     signal: int | None = None
+    lost: str = ""
 
     @property
     def pending(self) -> int:

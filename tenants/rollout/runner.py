@@ -1,43 +1,38 @@
-"""Runs a rollout over the fleet: template first, then tenants in threads, then those that were made meanwhile.
+"""Runs a rollout over the fleet: template first, then tenants in waves, then those that were made meanwhile.
 
-The main thread alone speaks to the main database and to whoever watches; the workers speak to tenants only.
+The main thread alone speaks to the main database and to whoever watches; the crew's threads speak to tenants only.
 """
 
 from __future__ import annotations
 
 import logging
-import queue
-import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import psycopg2
+from django.db import Error as DjangoError
 from django.db import connections
 
 from tenants.errors import ServerDownError, TemplateError
 from tenants.models import Installation, Server, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
-from tenants.rollout.drift import find_drift
+from tenants.rollout.crew import at_work
+from tenants.rollout.drift import explained
 from tenants.rollout.ledger import Ledger
-from tenants.rollout.policy import Brake
+from tenants.rollout.policy import Brake, Verdict, pause_before, verdict_on_server
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
+from tenants.rollout.scheduler import Scheduler, Task
 from tenants.rollout.watcher import Silent, Stop, Watcher
 from tenants.rollout.waves import CANARY, Wave, in_waves
-from tenants.rollout.worker import Outcome, bring, describe
-
-if TYPE_CHECKING:
-    pass
+from tenants.rollout.worker import Outcome, describe, try_once
 
 logger = logging.getLogger(__name__)
-
-SYNTAX_OR_ACCESS_CLASS = "42"
-"""SQLSTATE class of "column already exists", "table does not exist" and the like: what drift looks like to DDL."""
 
 EXPLAINED_FAILURES = 20
 """So many failures are looked at for drift, which costs a session each; a thousand equal ones say nothing more."""
@@ -69,51 +64,78 @@ class _Run:
         stop: Stop,
     ) -> None:
         self.request, self.tenants, self.waves = request, tenants, waves
-        self.ledger, self.watcher, self.stop = ledger, watcher, stop
+        self.ledger, self.watcher = ledger, watcher
         self.programs = Programs(request.target, origin=request.origin or str(ledger.rollout.id))
         self.work = replace(request.work, application_name=f"silo rollout {ledger.rollout.id}")
         self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
         self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
-        self.braked = False
-        self.down: dict[int, ServerDownError] = {}
+        self.scheduler = Scheduler(request.workers, stop, may_begin=ledger.is_held)
 
     def carry_out(self) -> Report:
         began = time.perf_counter()
         self.watcher.begun(self.report.rollout, self.request.target.title, len(self.tenants))
         state = RolloutState.FAILED
         try:
+            self._carry_out()
+            state = self._state()
+        finally:
+            with self._main_may_be_lost():
+                self.ledger.finish(state)
+        self.report.seconds = time.perf_counter() - began
+        self.report.signal = self.scheduler.stop.signal
+        state = self._state()
+        done_nothing = state == RolloutState.SUCCEEDED and not self.report.counts[AttemptState.MIGRATED]
+        self.report.state = "nothing_to_do" if done_nothing else state.value
+        return self.report
+
+    def _carry_out(self) -> None:
+        with self._main_may_be_lost():
             head_key = self._template_first() if self.request.selection.is_whole_fleet else None
             if not self.report.failures:
                 self._migrate_in_waves()
                 if head_key is not None and self._is_complete():
                     self._move_fleet(head_key)
-            state = self._state()
-        finally:
-            self.ledger.finish(state)
-        self.report.seconds = time.perf_counter() - began
-        self.report.signal = self.stop.signal
-        done_nothing = state == RolloutState.SUCCEEDED and not self.report.counts[AttemptState.MIGRATED]
-        self.report.state = "nothing_to_do" if done_nothing else state.value
-        return self.report
 
     def _template_first(self) -> str | None:
-        """The template of the target on each server in use; gives its head's key, None where it could not be made."""
-        key = None
-        # The schema that is faked is there already, so a new tenant needs it made: the template is never faked.
-        work = replace(self.work, fake=False)
-        for server in Server.objects.exclude(state=Server.State.OFFLINE):
-            try:
-                key = templates.build(server, self.programs, work).head_key
-            except templates.TemplateFailedError as error:
-                self._take(None, error.outcome)
-                return None
-            except psycopg2.OperationalError as error:
-                # One server that is down fails its own tenants, and no others. (Main's errors are Django's own.)
-                self.down[server.pk] = ServerDownError(f"{server}: {str(error).strip()}", server=server.name)
-            except Exception as error:
-                self._take(None, Outcome(AttemptState.FAILED, failure=describe(error)))
-                return None
+        """The template of the target on each server in use; gives its head's key, None where it could not be made.
+
+        A server in trouble fails its own tenants, and no others. While no server has the template, they are waited for.
+        """
+        key, tries = None, 1
+        remaining = list(Server.objects.exclude(state=Server.State.OFFLINE))
+        while remaining and key is None and not self.scheduler.is_halted:
+            waited_for = []
+            for server in remaining:
+                built = self._build_template(server)
+                if isinstance(built, str):
+                    key = built
+                elif not built.verdict.blames_server:
+                    self._take(None, built)
+                    return None
+                elif not self.scheduler.note_trouble(server, built):
+                    waited_for.append(server)
+            remaining, tries = waited_for, tries + 1
+            if remaining and key is None:
+                time.sleep(pause_before(tries))
         return key
+
+    def _build_template(self, server: Server) -> str | Outcome:
+        """The key of the template's head; or what became of it where it failed."""
+        try:
+            # The schema that is faked is there already, so a new tenant needs it made: the template is never faked.
+            return templates.build(server, self.programs, replace(self.work, fake=False)).head_key
+        except templates.TemplateFailedError as error:
+            return error.outcome
+        except psycopg2.OperationalError as error:
+            # Main's errors are Django's own.
+            down = ServerDownError(f"{server}: {str(error).strip()}", server=server.name)
+            verdict = verdict_on_server(error)
+            cause = down if verdict is Verdict.DOWN else error
+            return Outcome(AttemptState.FAILED, failure=describe(error, cause), verdict=verdict)
+        except Exception as error:
+            if not self.ledger.is_active():
+                raise
+            return Outcome(AttemptState.FAILED, failure=describe(error))
 
     def _migrate_in_waves(self) -> None:
         for number, wave in enumerate(self.waves, start=1):
@@ -122,90 +144,66 @@ class _Run:
             self._migrate(wave.tenants)
             if wave.title == CANARY and self.report.failures and self.request.max_failures is None:
                 # That is what a canary is for.
-                self.braked = True
-            if self.braked or self.stop.is_asked():
+                self.scheduler.halt()
+            if self.scheduler.is_halted:
                 return
 
-    def _migrate(self, tenants: Iterable[Tenant]) -> None:
-        """Bring tenants along, several at a time. Each worker takes the next tenant when it is done with one."""
-        remaining = iter(list(tenants))
-        lock = threading.Lock()
-        outcomes: queue.SimpleQueue[tuple[Tenant, Outcome, threading.Event] | None] = queue.SimpleQueue()
-
-        def work() -> None:
-            try:
-                for tenant in self._claims(remaining, lock):
-                    outcome, judged = self._bring(tenant), threading.Event()
-                    outcomes.put((tenant, outcome, judged))
-                    if outcome.failure is not None:
-                        # Not before the main thread has said whether this was one too many.
-                        while not (judged.wait(0.1) or self.braked):
-                            pass
-            finally:
-                connections.close_all()
-                outcomes.put(None)
-
-        workers = [
-            threading.Thread(target=work, name=f"silo-rollout-{number}", daemon=True)
-            for number in range(max(1, min(self.request.workers, len(self.tenants) or 1)))
-        ]
-        for worker in workers:
-            worker.start()
-        try:
-            for _ in workers:
-                for tenant, outcome, judged in iter(outcomes.get, None):
+    def _migrate(self, tenants: Collection[Tenant]) -> None:
+        """Bring tenants along, several at a time."""
+        self.scheduler.add(tenants)
+        with at_work(self.scheduler, self._attempt, min(self.request.workers, len(tenants))) as results:
+            for result in results:
+                self._beat()
+                if result is not None:
                     try:
-                        self._take(tenant, outcome)
+                        self._take(result.tenant, result.outcome)
                     finally:
-                        judged.set()
-        except BaseException:
-            # Main is lost, or the watcher is: begin nothing new, and let what is in hand end.
-            self.braked = True
-            raise
-        finally:
-            for worker in workers:
-                worker.join()
+                        result.judged.set()
 
-    def _claims(self, remaining: Iterator[Tenant], lock: threading.Lock) -> Iterator[Tenant]:
-        while not (self.stop.is_asked() or self.braked):
-            with lock:
-                tenant = next(remaining, None)
-            if tenant is None:
-                return
-            yield tenant
+    def _beat(self) -> None:
+        """Now and then: where this rollout is no longer the active one, it begins nothing more."""
+        if not (self.report.lost or self.ledger.beat()):
+            self._lose_main("the session that holds the rollout's lock has ended")
 
-    def _bring(self, tenant: Tenant) -> Outcome:
-        if tenant.state != Tenant.State.ACTIVE:
-            return Outcome(AttemptState.SKIPPED, reason=f"it is {tenant.state}")
-        if tenant.server_id in self.down:
-            return Outcome(AttemptState.FAILED, failure=describe(self.down[tenant.server_id]))
-        return bring(tenant, self.programs, self.work, may_go_on=lambda: not self.stop.is_asked())
+    def _attempt(self, task: Task) -> Outcome:
+        if task.tenant.state != Tenant.State.ACTIVE:
+            return Outcome(AttemptState.SKIPPED, reason=f"it is {task.tenant.state}")
+        refusal = self.scheduler.refusal_of(task)
+        return refusal or try_once(task.tenant, self.programs, self.work, before=task.before)
 
     def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:
-        if outcome.failure is not None and tenant is not None and not _is_in_service(tenant):
-            outcome = replace(
-                outcome, state=AttemptState.SKIPPED, failure=None, reason="it went out of service meanwhile"
-            )
-        outcome = self._explained(tenant, outcome)
+        with self._main_may_be_lost():
+            if outcome.failure is not None and tenant is not None and not _is_in_service(tenant):
+                reason = "it went out of service meanwhile"
+                outcome = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason=reason)
+            if tenant is not None and len(self.report.failures) < EXPLAINED_FAILURES:
+                outcome = explained(tenant, outcome)
         self.report.add(tenant, outcome)
-        self.ledger.note(tenant, outcome)
         self.watcher.done(tenant, outcome)
         failure = outcome.failure
-        if self.brake.must_stop((failure.error, failure.migration) if failure else None):
-            self.braked = True
+        # A server in trouble says nothing about the migration: its tenants fail, and the others go on.
+        if not outcome.verdict.blames_server:
+            error = (failure.error, failure.migration) if failure else None
+            if self.brake.must_stop(error):
+                self.scheduler.halt()
+        with self._main_may_be_lost():
+            self.ledger.note(tenant, outcome)
 
-    def _explained(self, tenant: Tenant | None, outcome: Outcome) -> Outcome:
-        """Where DDL met something it did not expect, look whether the schema has drifted, and name the difference."""
-        failure = outcome.failure
-        if tenant is None or failure is None or len(self.report.failures) >= EXPLAINED_FAILURES:
-            return outcome
-        if not (failure.migration and (failure.sqlstate or "").startswith(SYNTAX_OR_ACCESS_CLASS)):
-            return outcome
-        found = find_drift([tenant], workers=1)
-        if not found or found[0].error:
-            return outcome
-        message = f"{failure.message}\nIts schema is not what its recorded migrations make:\n{found[0]}"
-        return replace(outcome, failure=replace(failure, message=message))
+    @contextmanager
+    def _main_may_be_lost(self) -> Iterator[None]:
+        """Without main nothing more is begun; what is in hand ends, and its outcome stands in its own database."""
+        try:
+            yield
+        except DjangoError as error:
+            if self.ledger.is_active():
+                raise
+            self._lose_main(str(error).strip())
+
+    def _lose_main(self, why: str) -> None:
+        self.report.lost = self.report.lost or why
+        self.scheduler.halt()
+        # It may be back by the end of the rollout, to hear the rest.
+        connections["default"].close_if_unusable_or_obsolete()
 
     def _is_complete(self) -> bool:
         return not (self.report.failures or self.report.pending)
@@ -235,7 +233,7 @@ class _Run:
     def _state(self) -> RolloutState:
         if self.report.failures:
             return RolloutState.FAILED
-        return RolloutState.INTERRUPTED if self.report.pending else RolloutState.SUCCEEDED
+        return RolloutState.INTERRUPTED if self.report.pending or self.report.lost else RolloutState.SUCCEEDED
 
 
 def _is_in_service(tenant: Tenant) -> bool:

@@ -17,20 +17,20 @@ from django.db import transaction
 
 from tenants.databases import bookkeeping
 from tenants.databases.bookkeeping import Facts, Writer
+from tenants.databases.refusal import why_refused
 from tenants.databases.sessions import (
     LOCK_WAIT,
     Database,
     SessionLimits,
     owner_session,
-    require_open,
     sqlstate_of,
     take_change_lock,
 )
-from tenants.errors import TenantError, WrongTenantError
+from tenants.errors import WrongTenantError
 from tenants.models.rollout import AttemptState
 from tenants.rollout import signals, steps
 from tenants.rollout.heads import Head, head_of
-from tenants.rollout.policy import MAX_TRIES, is_transient, pause_before
+from tenants.rollout.policy import MAX_TRIES, Verdict, pause_before, verdict_on
 from tenants.rollout.program import GOAL, PreparedMigration, Program, Programs, apps_of, recorded_after, recorded_names
 from tenants.rollout.script import RecordingEditor
 from tenants.routing.backend.base import DatabaseWrapper
@@ -69,6 +69,12 @@ class Outcome:
     attempts: int = 1
     seconds: float = 0.0
     reason: str = ""
+    verdict: Verdict = Verdict.FINAL
+
+    @property
+    def may_pass(self) -> bool:
+        """Whether another try may end otherwise."""
+        return self.verdict in {Verdict.AGAIN, Verdict.CROWDED, Verdict.DOWN}
 
     @property
     def head(self) -> Head:
@@ -83,34 +89,38 @@ class _MigrationError(Exception):
         self.title = title
 
 
-def bring(
-    database: Database,
-    programs: Programs,
-    options: WorkOptions | None = None,
-    *,
-    may_go_on: Callable[[], bool] = lambda: True,
-) -> Outcome:
+def bring(database: Database, programs: Programs, options: WorkOptions | None = None) -> Outcome:
     """Bring one database to the programs' target, and say what became of it. Never raises for a database's own fault.
 
-    Tries again only after errors that may pass (see ``policy``), while ``may_go_on`` says so. Main is never asked.
+    Tries again only after errors that may pass (see ``policy``). Main is never asked.
     """
+    outcome = try_once(database, programs, options)
+    while outcome.may_pass and outcome.attempts < MAX_TRIES:
+        time.sleep(pause_before(outcome.attempts + 1))
+        outcome = try_once(database, programs, options, before=outcome)
+    return outcome
+
+
+def try_once(
+    database: Database, programs: Programs, options: WorkOptions | None = None, *, before: Outcome | None = None
+) -> Outcome:
+    """One try at what ``bring`` does; ``before`` is what became of the tries so far."""
     options = options or WorkOptions()
     began = time.perf_counter()
-    done: list[str] = []
-    for attempt in range(1, MAX_TRIES + 1):
-        with owner_session(database, limits=options.limits, application_name=options.application_name) as connection:
-            try:
-                outcome = _bring_once(database, connection, programs, options, done)
-                break
-            except (Exception, SystemExit) as error:
-                cause = _cause_of(error, database, connection)
-                outcome = Outcome(AttemptState.FAILED, failure=describe(error, cause))
-                if not is_transient(cause, connection):
-                    break
-        if attempt == MAX_TRIES or not may_go_on():
-            break
-        time.sleep(pause_before(attempt + 1))
-    return replace(outcome, steps=tuple(done), attempts=attempt, seconds=time.perf_counter() - began)
+    done = list(before.steps) if before else []
+    with owner_session(database, limits=options.limits, application_name=options.application_name) as connection:
+        try:
+            outcome = _bring_once(database, connection, programs, options, done)
+        except (Exception, SystemExit) as error:
+            cause = _cause_of(error, database, connection)
+            verdict = verdict_on(cause, connection)
+            outcome = Outcome(AttemptState.FAILED, failure=describe(error, cause), verdict=verdict)
+    return replace(
+        outcome,
+        steps=tuple(done),
+        attempts=(before.attempts if before else 0) + 1,
+        seconds=(before.seconds if before else 0.0) + time.perf_counter() - began,
+    )
 
 
 def look(database: Database, limits: SessionLimits | None = None) -> Facts:
@@ -121,10 +131,11 @@ def look(database: Database, limits: SessionLimits | None = None) -> Facts:
     with owner_session(database, limits=limits or SessionLimits(read_only=True)) as connection:
         try:
             return _read(database, connection)
-        except Exception:
-            if connection.connection is None:
-                require_open(database)
-            raise
+        except Exception as error:
+            refusal = why_refused(database, connection, error)
+            if refusal is None:
+                raise
+            raise refusal from error
 
 
 def _bring_once(
@@ -239,12 +250,7 @@ def _cause_of(error: BaseException, database: Database, connection: DatabaseWrap
     """What really went wrong: behind a failed connect, that the database has gone, is closed, or its server is down."""
     if isinstance(error, _MigrationError):
         return error.__cause__ or error
-    if connection.connection is None and not isinstance(error, TenantError):
-        try:
-            require_open(database)
-        except Exception as finding:
-            return finding
-    return error
+    return why_refused(database, connection, error) or error
 
 
 def describe(error: BaseException, cause: BaseException | None = None) -> Failure:

@@ -15,7 +15,7 @@ from tenants.rollout.request import Request
 from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
 from tenants.rollout.target import latest
-from tenants.rollout.worker import WorkOptions, bring
+from tenants.rollout.worker import bring, try_once
 from tenants.routing.connections import address_of
 from tests.acceptance.test_rollouts import applied_to, columns_of, roll_out, schema_of
 from tests.support.faults import fault_at_ddl, gate_after_ddl
@@ -120,7 +120,7 @@ class AnIndexThatFailed:
         with writer.cursor() as cursor:
             # An open transaction that has written is what CREATE INDEX CONCURRENTLY waits for, until lock_timeout.
             cursor.execute("INSERT INTO notes_note (text) VALUES ('being written')")
-            outcome = bring(acme, Programs(latest()), WorkOptions(), may_go_on=lambda: False)
+            outcome = try_once(acme, Programs(latest()))
             assert outcome.failure is not None
             assert outcome.failure.sqlstate == "55P03"
             assert as_owner(acme, INDEX) == [(False,)]

@@ -59,5 +59,5 @@ class Command(migrate.Command):
         outcome = run_rollout(Request(target, selection, workers=1, work=work))
         if options["verbosity"] >= 1:
             self.stdout.write(report.in_words(outcome))
-        if outcome.failures or outcome.pending:
+        if outcome.failures or outcome.pending or outcome.lost:
             raise CommandError(f"{slug} is not where it should be.")

@@ -89,7 +89,9 @@ class Command(BaseCommand):
         self.stdout.write(report.as_json(outcome) if options["format"] == "json" else report.in_words(outcome))
         if outcome.signal is not None and outcome.pending:
             raise SystemExit(128 + outcome.signal)
-        if outcome.failures or outcome.pending:
+        if outcome.lost and options["format"] == "json":
+            self.stderr.write(report.lost_in_words(outcome))
+        if outcome.failures or outcome.pending or outcome.lost:
             raise SystemExit(NOT_ALL_THERE)
 
     def _show(self, options: dict[str, Any]) -> None:
