@@ -68,6 +68,10 @@ class DatabaseClosedError(TenantUnavailableError):
     """The tenant's database takes no sessions; `manage.py tenants resume SLUG` opens a suspended one."""
 
 
+class DatabaseCrowdedError(TenantUnavailableError):
+    """The tenant's database gives no more sessions."""
+
+
 class TransitionError(TenantError):
     """The tenant's state does not allow this."""
 

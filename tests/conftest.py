@@ -32,10 +32,11 @@ PASSWORD = "correct horse battery staple"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """End what a killed run left. A run's folder has the number of its process."""
+    """End what a killed run left. The name of a folder begins with the number of its process."""
     if not hasattr(config, "workerinput"):
         for left in embedded.data_dirs_of_tests():
-            if left.name.isdecimal() and not Path(f"/proc/{left.name}").exists():
+            process = left.name.partition("-")[0]
+            if process.isdecimal() and not Path(f"/proc/{process}").exists():
                 remove_cluster(left)
 
 

@@ -10,14 +10,16 @@ import ctypes
 import re
 import select
 import time
+from typing import Any
 
 import psycopg2
 from django.db import OperationalError
 from psycopg2 import _psycopg, errorcodes, extensions
 
-from tenants.databases.sessions import Database
+from tenants.databases.sessions import MAINTENANCE_DATABASE, Database
 from tenants.errors import (
     DatabaseClosedError,
+    DatabaseCrowdedError,
     DatabaseMissingError,
     ServerCrowdedError,
     ServerDownError,
@@ -42,7 +44,8 @@ def why_refused(database: Database, connection: DatabaseWrapper, error: BaseExce
     """
     if connection.connection is not None or not isinstance(error, OperationalError):
         return None
-    refused, sqlstate = _refusal(connection)
+    parameters = connection.get_connection_params()
+    refused, sqlstate = _refusal(parameters)
     if not refused:
         return None
     if sqlstate == errorcodes.INVALID_CATALOG_NAME:
@@ -53,18 +56,20 @@ def why_refused(database: Database, connection: DatabaseWrapper, error: BaseExce
     facts = {"server": database.server.name, "sqlstate": sqlstate}
     detail = f"{database.server}: {str(error).strip()}"
     if sqlstate == errorcodes.TOO_MANY_CONNECTIONS:
-        return ServerCrowdedError(detail, **facts)
+        # A limit of the server or of the platform's role holds for every database, one of this database does not.
+        everywhere, _ = _refusal({**parameters, "dbname": MAINTENANCE_DATABASE})
+        return (ServerCrowdedError if everywhere else DatabaseCrowdedError)(detail, **facts)
     # 57P03: it is starting, recovering or shutting down.
     if sqlstate in {None, errorcodes.CANNOT_CONNECT_NOW}:
         return ServerDownError(detail, **facts)
     return ServerRefusedError(detail, **facts)
 
 
-def _refusal(connection: DatabaseWrapper) -> tuple[bool, str | None]:
+def _refusal(parameters: dict[str, Any]) -> tuple[bool, str | None]:
     """Whether no session is to be had, and the server's SQLSTATE; None where nobody answers within the timeout."""
     deadline = time.monotonic() + CONNECT_TIMEOUT_S
     try:
-        session = psycopg2.connect(**connection.get_connection_params(), async_=True)
+        session = psycopg2.connect(**parameters, async_=True)
         _set_verbosity(session.pgconn_ptr, PQERRORS_SQLSTATE)
         while (state := session.poll()) != extensions.POLL_OK:
             socket = [session.fileno()]

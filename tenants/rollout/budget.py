@@ -54,7 +54,7 @@ class Budget:
         self.in_hand -= 1
         if verdict is Verdict.DISK_FULL:
             self.is_closed = True
-        elif verdict is Verdict.CROWDED and self.in_hand:
+        elif verdict in {Verdict.CROWDED, Verdict.SQUEEZED} and self.in_hand:
             self._halve(begun_at, now)
         elif verdict.blames_server:
             self.note_outage(now)

@@ -12,7 +12,7 @@ from django.db import InterfaceError, OperationalError
 from psycopg2 import errorcodes
 
 from tenants.databases.sessions import sqlstate_of
-from tenants.errors import ServerDownError
+from tenants.errors import ServerCrowdedError, ServerDownError
 from tenants.routing.backend.base import DatabaseWrapper
 
 EQUAL_ERRORS_IN_A_ROW = 3
@@ -36,6 +36,7 @@ class Verdict(Enum):
 
     FINAL = "it would fail again"
     AGAIN = "it may succeed a little later"
+    SQUEEZED = "the database has too many sessions, or the server had a moment ago"
     CROWDED = "the server has too many sessions"
     DOWN = "the server gives no session at all"
     DISK_FULL = "the server cannot write"
@@ -43,6 +44,11 @@ class Verdict(Enum):
     @property
     def blames_server(self) -> bool:
         return self in {Verdict.CROWDED, Verdict.DOWN, Verdict.DISK_FULL}
+
+    @property
+    def is_setback(self) -> bool:
+        """The tenant's own trouble, which it may have ``MAX_TRIES`` times."""
+        return self in {Verdict.AGAIN, Verdict.SQUEEZED}
 
 
 def verdict_on(error: BaseException, connection: DatabaseWrapper) -> Verdict:
@@ -55,7 +61,7 @@ def verdict_on(error: BaseException, connection: DatabaseWrapper) -> Verdict:
         return Verdict.DOWN
     sqlstate = sqlstate_of(error)
     if sqlstate == errorcodes.TOO_MANY_CONNECTIONS:
-        return Verdict.CROWDED
+        return Verdict.CROWDED if isinstance(error, ServerCrowdedError) else Verdict.SQUEEZED
     if sqlstate == errorcodes.DISK_FULL:
         return Verdict.DISK_FULL
     if sqlstate in TRANSIENT:

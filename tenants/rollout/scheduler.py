@@ -130,11 +130,11 @@ class Scheduler:
             if queue.budget.is_closed and queue.closed_by is None:
                 queue.close(task.tenant.slug, outcome)
             task.before = outcome
-            task.setbacks += outcome.verdict is Verdict.AGAIN
+            task.setbacks += outcome.verdict.is_setback
             if queue.closed_by or not outcome.may_pass or task.setbacks == MAX_TRIES:
                 return True
             # What a server's trouble costs in waiting is its budget's to say.
-            pause = pause_before(task.setbacks + 1) if outcome.verdict is Verdict.AGAIN else 0
+            pause = pause_before(task.setbacks + 1) if outcome.verdict.is_setback else 0
             queue.put_back(task, now + pause)
             return False
 

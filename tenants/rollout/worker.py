@@ -74,7 +74,7 @@ class Outcome:
     @property
     def may_pass(self) -> bool:
         """Whether another try may end otherwise."""
-        return self.verdict in {Verdict.AGAIN, Verdict.CROWDED, Verdict.DOWN}
+        return self.verdict.is_setback or self.verdict in {Verdict.CROWDED, Verdict.DOWN}
 
     @property
     def head(self) -> Head:

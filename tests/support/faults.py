@@ -42,11 +42,12 @@ def fault_at_ddl(tenant: Tenant, at: int, *, sqlstate: str | None = None, tag: s
 
 @contextmanager
 def _event_trigger(tenant: Tenant, at: int, act: str, *, when: str, tags: str = "") -> Iterator[None]:
-    as_superuser(tenant.alias, _INSTALL.format(at=at, act=act, when=when, tags=tags))
+    install = _INSTALL.format(at=at, act=act, when=when, tags=tags)
+    as_superuser(tenant.alias, install, server=tenant.server)
     try:
         yield
     finally:
-        as_superuser(tenant.alias, _REMOVE)
+        as_superuser(tenant.alias, _REMOVE, server=tenant.server)
 
 
 @contextmanager

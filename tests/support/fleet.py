@@ -28,8 +28,9 @@ class Fleet:
 
     environment: dict[str, str] = field(default_factory=dict)
 
-    def make(self, *slugs: str) -> list[Tenant]:
-        return [create_tenant(slug=slug) for slug in slugs]
+    def make(self, *slugs: str, server: Server | None = None) -> list[Tenant]:
+        """Tenants on a server, the main database's own where none is named."""
+        return [create_tenant(slug=slug, server=server or own_server()) for slug in slugs]
 
     def manage(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """Run a management command in a process of its own, to its end."""
@@ -71,6 +72,11 @@ class Fleet:
         }
 
 
+def own_server() -> Server:
+    """The main database's own server."""
+    return Server.objects.get(host="")
+
+
 def as_owner(tenant: Tenant, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Run a statement in a tenant's database as its owner."""
     with owner_session(tenant) as connection, connection.cursor() as cursor:
@@ -80,14 +86,14 @@ def as_owner(tenant: Tenant, statement: str, *parameters: Any) -> list[tuple[Any
 
 def on_server(statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     """Run a statement on the server, outside any tenant."""
-    with maintenance(Server.objects.get()) as cursor:
+    with maintenance(own_server()) as cursor:
         cursor.execute(statement, parameters)
         return cursor.fetchall() if cursor.description else []
 
 
-def as_superuser(database: str, statements: str) -> None:
-    """Run statements as ``postgres``, the embedded server's superuser, who may connect over its private socket."""
-    host, port = address_of(Server.objects.get())
+def as_superuser(database: str, statements: str, *, server: Server | None = None) -> None:
+    """Run statements as ``postgres``, the tests' servers' superuser, on the main database's own where none is named."""
+    host, port = address_of(server or own_server())
     session = psycopg2.connect(host=host, port=port, user="postgres", dbname=database)
     try:
         session.autocommit = True
@@ -113,4 +119,5 @@ def clean_up(kept: set[Tenant], templates: set[Template], head_key: str) -> None
         with maintenance(template.server) as cursor:
             clone.drop(cursor, template.name)
         template.delete()
+    Server.objects.exclude(host="").delete()
     Installation.move_head(head_key)
