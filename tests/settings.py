@@ -1,7 +1,7 @@
 """The project's settings, on a PostgreSQL of this test run's own, with one more tenant app.
 
 The run's other processes, xdist's workers and the children of tests, are told by the environment which run they belong
-to; and a test's children, which main database the test has, and which migrations.
+to; and a test's children, which main database the test has and where it is, and which migrations.
 """
 
 import os
@@ -15,6 +15,14 @@ SILO_DATA_DIR = embedded.data_dir_of_tests(RUN)
 DATABASES["default"] = embedded.settings_for(SILO_DATA_DIR, durable=False)
 if "SILO_TEST_DATABASE" in os.environ:
     DATABASES["default"]["NAME"] = os.environ["SILO_TEST_DATABASE"]
+if "SILO_TEST_MAIN_PORT" in os.environ:
+    # A main database that the test ends: the embedded one would be started again by the next connection.
+    elsewhere = {
+        "ENGINE": "django.db.backends.postgresql",
+        "HOST": "127.0.0.1",
+        "PORT": os.environ["SILO_TEST_MAIN_PORT"],
+    }
+    DATABASES["default"] |= elsewhere
 
 TENANT_APPS = [*TENANT_APPS, "tests.apps.notes"]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.apps.notes"]

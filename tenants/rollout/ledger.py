@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import socket
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psycopg2
 from django.db import DatabaseError, IntegrityError, InterfaceError, connections, transaction
 from django.utils import timezone
 
@@ -90,12 +92,20 @@ class Ledger:
         return True
 
     def is_held(self) -> bool:
-        """Whether no other rollout can have begun, as far as is known. Asks nobody, so any thread may call it.
+        """Whether no other rollout can have begun, as far as is known here. Asks nobody, so any thread may call it.
 
-        A lost session is noticed by the next beat only; and a process that was stopped for an hour must not go on
-        before it has looked.
+        A server that ends a session says so, or closes the connection; one that is merely gone does neither, and a
+        process that was stopped for an hour has not heard. So the last answer must not be old, either.
         """
-        return time.monotonic() - self._held_at < LEASE_S
+        if time.monotonic() - self._held_at >= LEASE_S:
+            return False
+        heard = select.poll()
+        try:
+            heard.register(self._session.connection.fileno(), select.POLLIN)
+        except psycopg2.InterfaceError:
+            return False
+        # Whatever it is, the next beat reads it, and finds out whether it was the end.
+        return not heard.poll(0)
 
     def note(self, tenant: Tenant | None, outcome: Outcome) -> None:
         """Take one outcome down. Written in batches, so that a fast rollout does not wait on main."""
