@@ -65,9 +65,9 @@ class Budget:
         """Take down that the server gave no session."""
         seen = self._outage.seen + 1 if self._outage else 1
         since = self._outage.since if self._outage else now
-        self._outage = Outage(since, seen, look_at=now + pause_before(seen + 1))
-        if now - since > PATIENCE.total_seconds():
-            self.is_closed = True
+        end = since + PATIENCE.total_seconds()
+        self._outage = Outage(since, seen, look_at=min(now + pause_before(seen + 1), end))
+        self.is_closed = self.is_closed or now >= end
 
     def _halve(self, begun_at: float, now: float) -> None:
         # Those refused in the same moment say one thing, not four.

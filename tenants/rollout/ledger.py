@@ -82,6 +82,8 @@ class Ledger:
 
     def is_active(self) -> bool:
         """Ask main whether the lock's session lives. While it does, no other rollout can have begun."""
+        if self._session.connection is None:
+            return False  # It was closed, and would be opened again here, without the lock.
         asked_at = time.monotonic()
         try:
             with self._session.cursor() as cursor:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, zip_longest
+
+import psycopg2
 
 from tenants.databases.sessions import maintenance
 from tenants.errors import RolloutRefusedError
@@ -42,7 +45,7 @@ class Canary:
         return f"{self.percent:g}%" if self.percent is not None else str(self.number)
 
     def of(self, tenants: list[Tenant], sizes: Mapping[str, int]) -> list[Tenant]:
-        """The canary among these tenants; ``sizes`` are bytes by alias, the smallest go first."""
+        """The canary among these tenants; ``sizes`` are bytes by alias: the smallest go first, the unknown last."""
         if self.slugs:
             known = {tenant.slug: tenant for tenant in tenants}
             missing = sorted(set(self.slugs) - set(known))
@@ -50,7 +53,7 @@ class Canary:
                 raise RolloutRefusedError(f"the canary names {', '.join(missing)}, which is not among the selected")
             return [known[slug] for slug in dict.fromkeys(self.slugs)]
         count = self.number if self.number is not None else math.ceil(len(tenants) * (self.percent or 0) / 100)
-        return sorted(tenants, key=lambda tenant: (sizes.get(tenant.alias, 0), tenant.slug))[:count]
+        return sorted(tenants, key=lambda tenant: (sizes.get(tenant.alias, math.inf), tenant.slug))[:count]
 
 
 @dataclass(frozen=True)
@@ -106,12 +109,12 @@ def by_server_in_turn(tenants: Iterable[Tenant]) -> list[Tenant]:
 
 
 def sizes_of(tenants: Iterable[Tenant]) -> dict[str, int]:
-    """Bytes of each tenant's database, by alias; one query a server."""
+    """Bytes of each tenant's database, by alias; one query a server. Not of those that take no sessions now."""
     sizes: dict[str, int] = {}
     servers = {tenant.server_id: tenant.server for tenant in tenants}
     for server in servers.values():
         aliases = [tenant.alias for tenant in tenants if tenant.server_id == server.pk]
-        with maintenance(server) as cursor:
+        with suppress(psycopg2.OperationalError), maintenance(server) as cursor:
             cursor.execute(
                 "SELECT datname, pg_database_size(oid) FROM pg_database WHERE datname = ANY(%s) AND datallowconn",
                 [aliases],

@@ -21,8 +21,10 @@ from tenants.rollout import budget
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
 from tenants.rollout.runner import run_rollout
+from tenants.rollout.selection import Selection
 from tenants.rollout.target import latest
 from tenants.rollout.watcher import Silent
+from tenants.rollout.waves import Canary
 from tenants.rollout.worker import Outcome
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl
 from tests.support.fleet import Fleet, as_owner
@@ -94,6 +96,14 @@ class AServerThatIsDown:
         # Four workers found out, and one looked again now and then. The rest was not tried.
         assert [failed.attempts for failed in report.failures].count(0) >= 4
 
+    def test_is_no_canary(self, fleet: Fleet, notes: NotesMigrations, other: ExtraServer, there: Server) -> None:
+        fleet.make("there-one", server=there)
+        fleet.make("here-one", "here-two")
+        notes.add("0002_colour", ADD_COLOUR)
+        other.end()
+        report = roll_out(canary=Canary(number=1))
+        assert (report.counts[AttemptState.MIGRATED], failures_of(report)) == (2, {"there-one": "ServerDownError"})
+
     def test_is_left_alone_when_it_dies_in_the_middle(
         self, fleet: Fleet, notes: NotesMigrations, other: ExtraServer, there: Server
     ) -> None:
@@ -162,22 +172,21 @@ class AServerThatIsCrowded:
     def test_leaves_the_workers_that_it_has_no_room_for_to_the_others(
         self, fleet: Fleet, notes: NotesMigrations, other: ExtraServer, there: Server
     ) -> None:
-        fleet.make(*[f"here-{number}" for number in range(4)])
-        held, *_ = fleet.make("there-one", "there-two", "there-three", server=there)
+        here = fleet.make(*[f"here-{number}" for number in range(4)])
+        held, *others = fleet.make("there-one", "there-two", "there-three", server=there)
+        selection = Selection(slugs=tuple(tenant.slug for tenant in (*here, held, *others)))
         notes.add("0002_slow", "migrations.RunPython(forwards)", before=WAITS_AT_THE_GATE)
         here_is_done = threading.Event()
 
         def in_a_thread() -> Report:
             try:
-                return roll_out(After(4, here_is_done.set), workers=2)
+                return roll_out(After(4, here_is_done.set), workers=2, selection=selection)
             finally:
                 connections.close_all()
 
-        # Room for the template's two sessions; then for the gate's and for the one that waits there.
-        with ThreadPoolExecutor(1) as pool, closed_gate(held) as wait_until_reached, self.room_for(3, other):
+        # Room for the gate's session and for the one that waits there.
+        with ThreadPoolExecutor(1) as pool, closed_gate(held), self.room_for(2, other):
             rollout = pool.submit(in_a_thread)
-            wait_until_reached()
-            other.run("ALTER ROLE silo CONNECTION LIMIT 2")
             assert here_is_done.wait(10)
         report = rollout.result()
         assert (report.state, report.counts[AttemptState.MIGRATED]) == ("succeeded", 7)
