@@ -112,8 +112,8 @@ def maintenance(server: Server) -> Iterator[psycopg2.extensions.cursor]:
         password=main["PASSWORD"] or None,
         host=host or None,
         port=port or None,
-        connect_timeout=CONNECT_TIMEOUT_S,
         application_name="silo maintenance",
+        **_patience(),
         # The maker of a role may end its sessions only where it inherits from it (PostgreSQL 16 and later).
         options="-c createrole_self_grant=inherit",
     )
@@ -123,6 +123,14 @@ def maintenance(server: Server) -> Iterator[psycopg2.extensions.cursor]:
             yield cursor
     finally:
         session.close()
+
+
+def cancel_statements(server: Server, application_name: str) -> None:
+    """Cancel what the sessions of that name are running on a server: it fails with 57014 and is rolled back."""
+    with maintenance(server) as cursor:
+        cursor.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [application_name]
+        )
 
 
 def take_change_lock(connection: BaseDatabaseWrapper, *, wait: timedelta = LOCK_WAIT) -> None:
@@ -202,13 +210,16 @@ def _owner_settings(database: Database, limits: SessionLimits, application_name:
         HOST=host,
         PORT=port,
         OPTIONS={
-            "connect_timeout": CONNECT_TIMEOUT_S,
-            "keepalives_idle": 15,
-            "tcp_user_timeout": 30_000,
+            **_patience(),
             "application_name": application_name[:63],
             "options": limits.as_options(),
         },
     )
+
+
+def _patience() -> dict[str, int]:
+    """How long to wait for a server that does not answer, or a network that is gone."""
+    return {"connect_timeout": CONNECT_TIMEOUT_S, "keepalives_idle": 15, "tcp_user_timeout": 30_000}
 
 
 def _ms(duration: timedelta) -> str:

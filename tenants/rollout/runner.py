@@ -14,23 +14,26 @@ from dataclasses import replace
 import psycopg2
 from django.db import Error as DjangoError
 from django.db import connections
+from psycopg2 import errorcodes
 
-from tenants.errors import ServerDownError, TemplateError
+from tenants.databases.sessions import cancel_statements
+from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
 from tenants.rollout.crew import at_work
 from tenants.rollout.drift import explained
 from tenants.rollout.ledger import Ledger
-from tenants.rollout.policy import Brake, Verdict, pause_before, verdict_on_server
+from tenants.rollout.policy import Brake
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
 from tenants.rollout.scheduler import Scheduler, Task
+from tenants.rollout.template_first import TemplateFirst
 from tenants.rollout.watcher import Silent, Stop, Watcher
 from tenants.rollout.waves import CANARY, Wave, in_waves
-from tenants.rollout.worker import Outcome, describe, try_once
+from tenants.rollout.worker import Outcome, try_once
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +73,8 @@ class _Run:
         self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
         self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
         self.scheduler = Scheduler(request.workers, stop, may_begin=ledger.is_held)
+        self.template = TemplateFirst(self.programs, self.work, self.scheduler, is_main_there=ledger.is_active)
+        stop.cancel = self._cancel
 
     def carry_out(self) -> Report:
         began = time.perf_counter()
@@ -90,52 +95,14 @@ class _Run:
 
     def _carry_out(self) -> None:
         with self._main_may_be_lost():
-            head_key = self._template_first() if self.request.selection.is_whole_fleet else None
-            if not self.report.failures:
+            head_key = self.template.build() if self.request.selection.is_whole_fleet else None
+            if isinstance(head_key, Outcome):
+                self._take(None, head_key)
+            else:
                 self._migrate_in_waves()
+                self._beat()
                 if head_key is not None and self._is_complete():
                     self._move_fleet(head_key)
-
-    def _template_first(self) -> str | None:
-        """The template of the target on each server in use; gives its head's key, None where it could not be made.
-
-        A server in trouble fails its own tenants, and no others. While no server has the template, they are waited for.
-        """
-        key, tries = None, 1
-        remaining = list(Server.objects.exclude(state=Server.State.OFFLINE))
-        while remaining and key is None and not self.scheduler.is_halted:
-            waited_for = []
-            for server in remaining:
-                built = self._build_template(server)
-                if isinstance(built, str):
-                    key = built
-                elif not built.verdict.blames_server:
-                    self._take(None, built)
-                    return None
-                elif not self.scheduler.note_trouble(server, built):
-                    waited_for.append(server)
-            remaining, tries = waited_for, tries + 1
-            if remaining and key is None:
-                time.sleep(pause_before(tries))
-        return key
-
-    def _build_template(self, server: Server) -> str | Outcome:
-        """The key of the template's head; or what became of it where it failed."""
-        try:
-            # The schema that is faked is there already, so a new tenant needs it made: the template is never faked.
-            return templates.build(server, self.programs, replace(self.work, fake=False)).head_key
-        except templates.TemplateFailedError as error:
-            return error.outcome
-        except psycopg2.OperationalError as error:
-            # Main's errors are Django's own.
-            down = ServerDownError(f"{server}: {str(error).strip()}", server=server.name)
-            verdict = verdict_on_server(error)
-            cause = down if verdict is Verdict.DOWN else error
-            return Outcome(AttemptState.FAILED, failure=describe(error, cause), verdict=verdict)
-        except Exception as error:
-            if not self.ledger.is_active():
-                raise
-            return Outcome(AttemptState.FAILED, failure=describe(error))
 
     def _migrate_in_waves(self) -> None:
         for number, wave in enumerate(self.waves, start=1):
@@ -150,8 +117,13 @@ class _Run:
 
     def _migrate(self, tenants: Collection[Tenant]) -> None:
         """Bring tenants along, several at a time."""
-        self.scheduler.add(tenants)
-        with at_work(self.scheduler, self._attempt, min(self.request.workers, len(tenants))) as results:
+        self._beat()  # The template may have taken long.
+        in_service = [tenant for tenant in tenants if tenant.state == Tenant.State.ACTIVE]
+        for tenant in tenants:
+            if tenant.state != Tenant.State.ACTIVE:
+                self._take(tenant, Outcome(AttemptState.SKIPPED, reason=f"it is {tenant.state}"))
+        self.scheduler.add(in_service)
+        with at_work(self.scheduler, self._attempt, min(self.request.workers, len(in_service))) as results:
             for result in results:
                 self._beat()
                 if result is not None:
@@ -166,12 +138,26 @@ class _Run:
             self._lose_main("the session that holds the rollout's lock has ended")
 
     def _attempt(self, task: Task) -> Outcome:
-        if task.tenant.state != Tenant.State.ACTIVE:
-            return Outcome(AttemptState.SKIPPED, reason=f"it is {task.tenant.state}")
         refusal = self.scheduler.refusal_of(task)
         return refusal or try_once(task.tenant, self.programs, self.work, before=task.before)
 
+    def _cancel(self) -> None:
+        for server in self.template.in_hand or self.scheduler.in_hand():
+            try:
+                cancel_statements(server, self.work.application_name)
+            except psycopg2.Error:
+                logger.warning("What runs on %s could not be cancelled", server, exc_info=True)
+
     def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:
+        failure = outcome.failure
+        was_cancelled = self.scheduler.stop.is_urgent and failure and failure.sqlstate == errorcodes.QUERY_CANCELED
+        if was_cancelled:
+            # It is pending, and nothing of it is half done. What it did before is written down.
+            if outcome.steps:
+                stopped = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason="it was stopped")
+                with self._main_may_be_lost():
+                    self.ledger.note(tenant, stopped)
+            return
         with self._main_may_be_lost():
             if outcome.failure is not None and tenant is not None and not _is_in_service(tenant):
                 reason = "it went out of service meanwhile"
@@ -206,7 +192,7 @@ class _Run:
         connections["default"].close_if_unusable_or_obsolete()
 
     def _is_complete(self) -> bool:
-        return not (self.report.failures or self.report.pending)
+        return not (self.report.failures or self.report.pending or self.report.lost)
 
     def _move_fleet(self, head_key: str) -> None:
         """New tenants are cloned from the new template from here on; those made meanwhile are brought along."""

@@ -38,6 +38,7 @@ class Task:
 class _Queue:
     """The tenants of one server that are not in hand: those to be begun, and those to be tried again, soonest first."""
 
+    server: Server
     budget: Budget
     fresh: deque[Task] = field(default_factory=deque)
     again: list[tuple[float, int, Task]] = field(default_factory=list)
@@ -91,6 +92,11 @@ class Scheduler:
         with self._changed:
             for tenant in tenants:
                 self._queue_of(tenant.server).fresh.append(Task(tenant))
+
+    def in_hand(self) -> list[Server]:
+        """The servers that work is being done on."""
+        with self._changed:
+            return [queue.server for queue in self._turns if queue.budget.in_hand]
 
     def note_trouble(self, server: Server, outcome: Outcome) -> bool:
         """Hear how work on a server failed that was no tenant's; whether the server is left alone from here on."""
@@ -151,6 +157,6 @@ class Scheduler:
 
     def _queue_of(self, server: Server) -> _Queue:
         if server.pk not in self._queues:
-            self._queues[server.pk] = _Queue(Budget(self._workers))
+            self._queues[server.pk] = _Queue(server, Budget(self._workers))
             self._turns.append(self._queues[server.pk])
         return self._queues[server.pk]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from tenants.models import Tenant
@@ -30,15 +31,27 @@ class Silent:
 
 
 class Stop:
-    """Asks a rollout to begin no more tenants. Migrations in hand are finished or rolled back."""
+    """Asks a rollout to begin nothing more, and, asked again, to cancel what is in hand. Any thread may ask.
+
+    ``cancel`` is the rollout's to say.
+    """
 
     def __init__(self) -> None:
         self._event = threading.Event()
         self.signal: int | None = None
+        self.is_urgent = False
+        self.cancel: Callable[[], None] = lambda: None
 
     def ask(self, signal: int | None = None) -> None:
+        self.is_urgent = self.is_asked()
         self.signal = self.signal or signal
         self._event.set()
+        if self.is_urgent:
+            self.cancel()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether it was asked before that time was over."""
+        return self._event.wait(seconds)
 
     def is_asked(self) -> bool:
         return self._event.is_set()

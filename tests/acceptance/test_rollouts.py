@@ -16,9 +16,8 @@ from platform_site import embedded
 from tenants.context import use_tenant
 from tenants.databases import bookkeeping
 from tenants.databases.sessions import owner_session, take_change_lock
-from tenants.models import Rollout, Server, Template, Tenant
+from tenants.models import Rollout, Template, Tenant
 from tenants.models.rollout import AttemptState
-from tenants.rollout.policy import MaxFailures
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
@@ -495,6 +494,16 @@ class RunPythonThatRaisesOnOneTenant:
         report = roll_out(workers=1)
         assert (len(report.failures), report.pending) == (1, 2)
 
+    def test_stops_at_the_third_equal_error_and_counts_who_was_touched(
+        self, fleet: Fleet, notes: NotesMigrations
+    ) -> None:
+        """Case 15."""
+        for tenant in fleet.make("alpha", "beta", "delta", "gamma", "omega")[1:]:
+            as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('bad')")
+        notes.add("0002_picky", "migrations.RunPython(forwards)", before=self.RAISES)
+        report = roll_out(workers=1, on_error="continue")
+        assert (report.counts[AttemptState.MIGRATED], len(report.failures), report.pending) == (1, 3, 1)
+
 
 class AMigrationThatFailsOnTheTemplate:
     def test_touches_no_tenant(self, fleet: Fleet, notes: NotesMigrations) -> None:
@@ -625,25 +634,6 @@ class ATenantThatGoesOutOfServiceMeanwhile:
         assert (report.state, report.counts[AttemptState.SKIPPED]) == ("succeeded", 1)
 
 
-class AServerThatIsDown:
-    """Case 9: its tenants fail, and no others."""
-
-    def test_fails_its_own_tenants_alone(self, fleet: Fleet, notes: NotesMigrations) -> None:
-        up, _ = fleet.make("first", "second")
-        here = Server.objects.get()
-        down = Server.objects.create(name="down", host="127.0.0.1", port=1)
-        Tenant.objects.filter(slug="second").update(server=down)
-        notes.add("0002_colour", ADD_COLOUR)
-        try:
-            report = roll_out(on_error="continue", max_failures=MaxFailures(percent=100))
-            assert [failed.tenant for failed in report.failures] == ["second"]
-            assert "Connection refused" in report.failures[0].failure.message
-            assert "colour" in columns_of(up)
-        finally:
-            Tenant.objects.filter(server=down).update(server=here)
-            down.delete()
-
-
 class AMigrationThatMisbehaves:
     @pytest.mark.parametrize("raises", ['sys.exit("no")', 'raise ValueError("a NUL: " + chr(0))'])
     def test_is_a_failure_that_is_reported(self, fleet: Fleet, notes: NotesMigrations, raises: str) -> None:
@@ -692,26 +682,6 @@ class ATenantMadeMeanwhile:
         report = run_rollout(Request(resolve(None, None)), watcher=SignUpMeanwhile())
         assert (report.total, report.counts[AttemptState.MIGRATED]) == (2, 2)
         assert applied_to(made[0]) == ["0001_initial", "0002_colour"]
-
-
-class Interrupted:
-    """Case 24."""
-
-    def test_by_sigterm_finishes_what_is_in_hand_and_exits_143(self, fleet: Fleet, notes: NotesMigrations) -> None:
-        import signal
-
-        tenants = fleet.make("first", "second", "third")
-        notes.add("0002_slow", ADD_COLOUR, "migrations.RunPython(forwards)", before=WAITS_AT_THE_GATE)
-        with closed_gate(tenants[0]) as wait_until_reached:
-            process = fleet.start("manage.py", "migrate_tenants", "--workers", "1", "--format", "json")
-            wait_until_reached()
-            process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
-        assert process.returncode == 143, err
-        assert '"state": "interrupted"' in out
-        assert [len(applied_to(tenant)) for tenant in tenants] == [2, 1, 1]
-        assert Rollout.objects.get().state == Rollout.State.INTERRUPTED
-        assert fleet.migrate_json()["tenants"]["migrated"] == 2
 
 
 class DjangosOwnMigrate:

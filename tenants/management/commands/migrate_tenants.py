@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from types import FrameType
 from typing import Any
 
 from django.core import checks
@@ -35,6 +35,8 @@ from tenants.rollout.worker import WorkOptions
 
 NOT_ALL_THERE = 1
 REFUSED = 2
+
+STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 EXAMPLES = """
 examples:
@@ -226,19 +228,34 @@ def selection_of(options: dict[str, Any]) -> Selection:
 
 @contextmanager
 def stopped_by_signals() -> Iterator[Stop]:
-    """SIGINT and SIGTERM let what is in hand end, and begin nothing more."""
+    """SIGINT and SIGTERM let the migrations in hand end, and begin nothing more; another one cancels those in hand.
+
+    They are heard in a thread of their own: Python's handlers would wait for the main thread, which psycopg2 holds
+    while a statement runs, such as one of the template's.
+    """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():
         # Python delivers signals to the main thread only, which is not ours to take them from.
         yield stop
         return
+    ears, mouth = socket.socketpair()
+    mouth.setblocking(False)
 
-    def ask(number: int, _: FrameType | None) -> None:
-        stop.ask(number)
+    def listen() -> None:
+        while heard := ears.recv(1):
+            if heard[0] in STOPPING:
+                stop.ask(heard[0])
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    listener = threading.Thread(target=listen, name="silo-signals", daemon=True)
+    listener.start()
+    before = {number: signal.signal(number, lambda *_: None) for number in STOPPING}
+    wakeup = signal.set_wakeup_fd(mouth.fileno())
     try:
         yield stop
     finally:
+        signal.set_wakeup_fd(wakeup)
         for number, handler in before.items():
             signal.signal(number, handler)
+        mouth.close()
+        listener.join()
+        ears.close()

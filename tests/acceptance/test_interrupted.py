@@ -1,0 +1,73 @@
+"""Rollouts that are told to stop, by SIGTERM or Ctrl-C: case 24 of the design's list."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from tenants.databases.sessions import poll
+from tenants.models import Rollout, Tenant
+from tests.acceptance.test_rollouts import applied_to
+from tests.support.faults import WAITS_AT_THE_GATE, closed_gate
+from tests.support.fleet import Fleet, on_server
+from tests.support.migrations import ADD_COLOUR, NotesMigrations
+
+ROLLOUT = ("manage.py", "migrate_tenants", "--workers", "1", "--format", "json")
+AT_WORK = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'silo rollout %%' AND query LIKE %s"
+
+
+def until(condition: Callable[[], object]) -> None:
+    assert poll(lambda: bool(condition()), timedelta(seconds=30))
+
+
+@pytest.fixture
+def tenants(fleet: Fleet) -> list[Tenant]:
+    return fleet.make("first", "second", "third")
+
+
+class SIGTERM:
+    def test_lets_the_migration_in_hand_end_and_exits_143(
+        self, fleet: Fleet, notes: NotesMigrations, tenants: list[Tenant]
+    ) -> None:
+        notes.add("0002_slow", ADD_COLOUR, "migrations.RunPython(forwards)", before=WAITS_AT_THE_GATE)
+        with closed_gate(tenants[0]) as wait_until_reached:
+            process = fleet.start(*ROLLOUT)
+            wait_until_reached()
+            process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert process.returncode == 143, err
+        assert '"state": "interrupted"' in out
+        assert [len(applied_to(tenant)) for tenant in tenants] == [2, 1, 1]
+        assert Rollout.objects.get().state == Rollout.State.INTERRUPTED
+        assert fleet.migrate_json()["tenants"]["migrated"] == 2
+
+
+class ASecondSignal:
+    """SIGTERM and then SIGINT: two of one kind, sent at once, may arrive as one."""
+
+    def test_cancels_the_migration_in_hand(self, fleet: Fleet, notes: NotesMigrations, tenants: list[Tenant]) -> None:
+        notes.add("0002_slow", ADD_COLOUR, "migrations.RunPython(forwards)", before=WAITS_AT_THE_GATE)
+        with closed_gate(tenants[0]) as wait_until_reached:
+            process = fleet.start(*ROLLOUT)
+            wait_until_reached()
+            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=30)
+        assert process.returncode == 143, err
+        assert '"pending": 3' in out
+        assert [len(applied_to(tenant)) for tenant in tenants] == [1, 1, 1]
+        assert Rollout.objects.get().state == Rollout.State.INTERRUPTED
+
+    def test_cancels_a_statement_of_the_template(
+        self, fleet: Fleet, notes: NotesMigrations, tenants: list[Tenant]
+    ) -> None:
+        notes.add("0002_long", 'migrations.RunSQL("SELECT pg_sleep(60)")')
+        process = fleet.start(*ROLLOUT)
+        until(lambda: on_server(AT_WORK, "%pg_sleep%"))
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+        assert (process.returncode, '"failures": []' in out) == (143, True), err
