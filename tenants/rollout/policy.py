@@ -35,6 +35,7 @@ class Verdict(Enum):
     """What an error says of another try, and of the server."""
 
     FINAL = "it would fail again"
+    STOPPED = "it was stopped, and waits for the next rollout"
     AGAIN = "it may succeed a little later"
     SQUEEZED = "the database has too many sessions, or the server had a moment ago"
     CROWDED = "the server has too many sessions"

@@ -24,7 +24,7 @@ from tenants.rollout import templates
 from tenants.rollout.crew import at_work
 from tenants.rollout.drift import explained
 from tenants.rollout.ledger import Ledger
-from tenants.rollout.policy import Brake
+from tenants.rollout.policy import Brake, Verdict
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
@@ -69,7 +69,11 @@ class _Run:
         self.request, self.tenants, self.waves = request, tenants, waves
         self.ledger, self.watcher = ledger, watcher
         self.programs = Programs(request.target, origin=request.origin or str(ledger.rollout.id))
-        self.work = replace(request.work, application_name=f"silo rollout {ledger.rollout.id}")
+        self.work = replace(
+            request.work,
+            application_name=f"silo rollout {ledger.rollout.id}",
+            may_go_on=lambda: not stop.is_asked(),
+        )
         self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
         self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
         self.scheduler = Scheduler(request.workers, stop, may_begin=ledger.is_held)
@@ -151,7 +155,7 @@ class _Run:
     def _take(self, tenant: Tenant | None, outcome: Outcome) -> None:
         failure = outcome.failure
         was_cancelled = self.scheduler.stop.is_urgent and failure and failure.sqlstate == errorcodes.QUERY_CANCELED
-        if was_cancelled:
+        if was_cancelled or outcome.verdict is Verdict.STOPPED:
             # It is pending, and nothing of it is half done. What it did before is written down.
             if outcome.steps:
                 stopped = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason="it was stopped")

@@ -21,6 +21,7 @@ from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.heads import key_of
 from tenants.rollout.plan import unknown_migrations
+from tenants.rollout.policy import Verdict
 from tenants.rollout.program import GOAL, Programs
 from tenants.rollout.target import exactly, latest
 from tenants.rollout.worker import Outcome, WorkOptions, bring
@@ -142,9 +143,9 @@ def _build(
             with connection.cursor() as inside:
                 roles.grant_in_template(inside.cursor, installation.id)
     outcome = bring(template, programs, options)
-    if outcome.failure is not None:
+    if outcome.failure is not None or outcome.verdict is Verdict.STOPPED:
         _drop(cursor, template)
-        raise TemplateFailedError(outcome.failure.message, outcome=outcome)
+        raise TemplateFailedError(outcome.failure.message if outcome.failure else outcome.reason, outcome=outcome)
     return _seal(cursor, template)
 
 

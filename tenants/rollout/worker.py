@@ -36,15 +36,20 @@ from tenants.rollout.script import RecordingEditor
 from tenants.routing.backend.base import DatabaseWrapper
 
 
+def always() -> bool:
+    return True
+
+
 @dataclass(frozen=True)
 class WorkOptions:
-    """How a database is brought to its target."""
+    """How a database is brought to its target. ``may_go_on`` is asked before each migration, in any thread."""
 
     limits: SessionLimits = field(default_factory=SessionLimits)
     lock_wait: timedelta = LOCK_WAIT
     fake: bool = False
     interactive: bool = False
     application_name: str = "silo"
+    may_go_on: Callable[[], bool] = always
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,10 @@ class _MigrationError(Exception):
         self.title = title
 
 
+class _StoppedError(Exception):
+    """There are more migrations, and no more are to be begun."""
+
+
 def bring(database: Database, programs: Programs, options: WorkOptions | None = None) -> Outcome:
     """Bring one database to the programs' target, and say what became of it. Never raises for a database's own fault.
 
@@ -111,6 +120,8 @@ def try_once(
     with owner_session(database, limits=options.limits, application_name=options.application_name) as connection:
         try:
             outcome = _bring_once(database, connection, programs, options, done)
+        except _StoppedError as stopped:
+            outcome = Outcome(AttemptState.SKIPPED, reason=f"stopped before {stopped}", verdict=Verdict.STOPPED)
         except (Exception, SystemExit) as error:
             cause = _cause_of(error, database, connection)
             verdict = verdict_on(cause, connection)
@@ -171,6 +182,8 @@ def run(
     if program.migrations:
         signals.send_pre_migrate(alias, program, interactive=options.interactive)
     for prepared in program.migrations:
+        if not options.may_go_on():
+            raise _StoppedError(prepared.title)
         try:
             _migrate(connection, prepared, facts, goal=program.goal, fake=options.fake)
         except (Exception, SystemExit) as error:

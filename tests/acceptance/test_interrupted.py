@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -13,7 +14,7 @@ from tenants.models import Rollout, Tenant
 from tests.acceptance.test_rollouts import applied_to
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate
 from tests.support.fleet import Fleet, on_server
-from tests.support.migrations import ADD_COLOUR, NotesMigrations
+from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
 
 ROLLOUT = ("manage.py", "migrate_tenants", "--workers", "1", "--format", "json")
 AT_WORK = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'silo rollout %%' AND query LIKE %s"
@@ -43,6 +44,45 @@ class SIGTERM:
         assert [len(applied_to(tenant)) for tenant in tenants] == [2, 1, 1]
         assert Rollout.objects.get().state == Rollout.State.INTERRUPTED
         assert fleet.migrate_json()["tenants"]["migrated"] == 2
+
+    def test_leaves_the_migrations_after_it_for_the_next_rollout(
+        self, fleet: Fleet, notes: NotesMigrations, tenants: list[Tenant]
+    ) -> None:
+        notes.add("0002_slow", ADD_COLOUR, "migrations.RunPython(forwards)", before=WAITS_AT_THE_GATE)
+        notes.add("0003_rank", ADD_INDEXED)
+        with closed_gate(tenants[0]) as wait_until_reached:
+            process = fleet.start(*ROLLOUT)
+            wait_until_reached()
+            process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, '"pending": 3' in out) == (143, True), err
+        assert [len(applied_to(tenant)) for tenant in tenants] == [2, 1, 1]
+        assert Rollout.objects.get().attempts.get().applied == ["notes.0002_slow"]
+        assert fleet.migrate_json()["tenants"]["migrated"] == 3
+
+    def test_stops_between_the_migrations_of_the_template(
+        self, fleet: Fleet, notes: NotesMigrations, tenants: list[Tenant], tmp_path: Path
+    ) -> None:
+        waits = f"""
+            import pathlib, time
+            place = pathlib.Path({str(tmp_path)!r})
+            def wait(apps, schema_editor):
+                (place / "reached").touch()
+                while not (place / "open").exists():
+                    time.sleep(0.01)
+            def go_on(apps, schema_editor):
+                (place / "went on").touch()
+        """
+        notes.add("0002_wait", "migrations.RunPython(wait)", before=waits)
+        notes.add("0003_next", "migrations.RunPython(go_on)", before=waits)
+        process = fleet.start(*ROLLOUT)
+        until((tmp_path / "reached").exists)
+        process.send_signal(signal.SIGTERM)
+        (tmp_path / "open").touch()
+        _, err = process.communicate(timeout=60)
+        assert process.returncode == 143, err
+        assert not (tmp_path / "went on").exists()
+        assert [len(applied_to(tenant)) for tenant in tenants] == [1, 1, 1]
 
 
 class ASecondSignal:
