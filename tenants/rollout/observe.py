@@ -84,6 +84,8 @@ def _server(plan: GroupPlan) -> Server:
 def _bring_to_head(connection: DatabaseWrapper, scratch: Template, applied: tuple[MigrationKey, ...]) -> None:
     """Where the head has no template, the scratch is a clone of another: run the migrations in between."""
     standing = tuple((app, name) for app, name in scratch.applied)
+    if key_of(standing) == key_of(applied):
+        return
     observer = _Observer(connection)
     for prepared in Programs(exactly(applied)).for_applied(standing).migrations:
         for operation in observer.observe(prepared):

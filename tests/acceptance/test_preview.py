@@ -41,17 +41,21 @@ def forwards(apps, schema_editor):
     open({path!r}, "w").close()
     schema_editor.execute("CREATE TABLE made_by_python (id bigint)")
 """
-GATE = "go on"
-WAITS_AT_THE_GATE = f"""
+WAITS_AT_THE_GATE = """
     migrations.RunSQL('''
         DO $$ BEGIN
-            WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '{GATE}') LOOP
+            WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = '{gate}') LOOP
                 PERFORM pg_sleep(0.02), pg_stat_clear_snapshot();
             END LOOP;
         END $$
     ''', "")
 """
 """A migration that waits, in whichever database, while the gate is closed."""
+
+
+def gate() -> str:
+    """The gate's name: that of this process, since the workers of a parallel run share a server."""
+    return f"go on {Installation.current().id.hex}"
 
 
 def sql(statement: str) -> str:
@@ -276,12 +280,12 @@ class APreviewInHand:
     def in_hand(self, fleet: Fleet, notes: NotesMigrations) -> Iterator[subprocess.Popen[str]]:
         """A preview that waits at the gate."""
         fleet.make("one")
-        notes.add("0002_waits", WAITS_AT_THE_GATE)
+        notes.add("0002_waits", WAITS_AT_THE_GATE.format(gate=gate()))
         process = fleet.start("manage.py", "migrate_tenants", "--plan")
         waiting = (
             "SELECT 1 FROM pg_stat_activity WHERE query LIKE '%%' || %s || '%%' AND datname LIKE 'silo_template%%'"
         )
-        assert poll(lambda: bool(on_server(waiting, GATE)), timedelta(seconds=30)), process.communicate(timeout=1)
+        assert poll(lambda: bool(on_server(waiting, gate())), timedelta(seconds=30)), process.communicate(timeout=1)
         yield process
         process.kill()
         process.communicate()
@@ -381,10 +385,11 @@ class JsonOfAPlan:
 
 
 def everything(tenants: list[Tenant]) -> list[Any]:
-    """What there is on the server, in main, and in the tenants' databases."""
+    """What there is on the server, in main, and in the tenants' databases; without what is of tests beside this one."""
+    mine = f"silo_template_{Installation.current().id.hex[:8]}_%"
     found: list[Any] = [
-        on_server("SELECT datname, datallowconn FROM pg_database ORDER BY 1"),
-        on_server("SELECT rolname FROM pg_roles ORDER BY 1"),
+        on_server("SELECT datname, datallowconn FROM pg_database WHERE datname LIKE %s ORDER BY 1", mine),
+        on_server("SELECT rolname FROM pg_roles WHERE rolname !~ '^(silo_)?tenants?_' ORDER BY 1"),
         list(Template.objects.order_by("name").values()),
         list(Rollout.objects.values()),
         Installation.current().head_key,
@@ -422,5 +427,5 @@ def template_gone() -> Iterator[None]:
 @contextmanager
 def open_gate() -> Iterator[None]:
     with maintenance(Server.objects.get()) as cursor:
-        cursor.execute("SELECT set_config('application_name', %s, false)", [GATE])
+        cursor.execute("SELECT set_config('application_name', %s, false)", [gate()])
         yield
