@@ -73,7 +73,7 @@ class DatabaseCrowdedError(TenantUnavailableError):
 
 
 class TransitionError(TenantError):
-    """The tenant's state does not allow this."""
+    """Its state does not allow this."""
 
 
 class InvalidTenantError(TenantError):
@@ -126,3 +126,11 @@ class RolloutRefusedError(TenantError):
 
 class RolloutActiveError(RolloutRefusedError):
     """Another rollout is active; no tenant was touched."""
+
+
+class UnknownRolloutError(RolloutRefusedError):
+    """There is no such rollout; see `manage.py tenants history`."""
+
+
+class MovedOnError(TenantError):
+    """The tenant is not where this rollout left it, so it is not taken back."""

@@ -20,6 +20,7 @@ from tenants.models import Installation, Template, Tenant
 from tenants.models.tenant import TenantState
 from tenants.rollout import templates
 from tenants.rollout.after_clone import run_again_after_clone
+from tenants.rollout.footprint import FOOTPRINT, Footprint
 from tenants.rollout.heads import head_of, key_of
 from tenants.rollout.program import Programs
 from tenants.rollout.target import exactly
@@ -71,6 +72,8 @@ def make_own(work: Work) -> None:
         if facts.tenant_id is None:
             run_again_after_clone(connection, facts.applied)
             with connection.cursor() as cursor:
+                if footprint := Footprint.noted_in(facts):
+                    bookkeeping.note(cursor, FOOTPRINT, footprint.in_clone().as_note())
                 bookkeeping.stamp_identity(cursor, work.tenant.id)
 
 

@@ -21,10 +21,8 @@ class Template(models.Model):
     name = models.CharField(max_length=63, unique=True, help_text="The database's name.")
     head_key = models.CharField(max_length=64, help_text="SHA-256 of the sorted applied migrations.")
     applied = models.JSONField(default=list, help_text="The applied migrations: a sorted list of [app, name].")
-    goal = models.TextField(
-        blank=True,
-        default="",
-        help_text="Where a rollout of relative steps, such as -1, brought it; clones carry it too.",
+    footprint = models.TextField(
+        blank=True, default="", help_text="What the rollout that made it noted in it; clones carry it too."
     )
     schema = models.JSONField(default=list, help_text="The schema's fingerprint, line by line, for finding drift.")
     state = models.CharField(max_length=16, choices=State.choices, default=State.BUILDING)

@@ -7,10 +7,11 @@ group. What may differ between databases stays with each: introspection, callabl
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.apps import apps as installed_apps
@@ -24,14 +25,12 @@ from django.db.migrations.state import ModelState, ProjectState, StateApps
 from tenants.databases.bookkeeping import Facts, MigrationKey
 from tenants.errors import UnknownMigrationsError
 from tenants.rollout.disk import on_disk
+from tenants.rollout.footprint import Footprint
 from tenants.rollout.heads import key_of
 from tenants.rollout.plan import GroupExecutor, Step, copied
 from tenants.rollout.script import SCHEMA_OPERATIONS, Script
-from tenants.rollout.target import Named, Relative, Target, exactly
+from tenants.rollout.target import Before, Named, Relative, Target, exactly, standing
 from tenants.tenant_apps import tenant_app_labels
-
-GOAL = "goal"
-"""The note of where a relative rollout is bringing a database: its id, the app, and the migration or null."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +48,8 @@ class PreparedMigration:
     backwards: bool
     operations: tuple[PreparedOperation, ...]
     script: Script = field(default_factory=Script, compare=False, repr=False)
+    footprint: str | None = None
+    """What is noted in a database with the record of this migration; None outside a rollout."""
 
     @property
     def key(self) -> MigrationKey:
@@ -68,8 +69,6 @@ class Program:
     plan: tuple[Step, ...]
     apps_before: StateApps | None
     apps_after: StateApps | None
-    goal: str | None = None
-    """What is noted in the tenant's database with the first migration, where the target is relative to its head."""
 
     def __bool__(self) -> bool:
         return bool(self.migrations or self.replacements)
@@ -87,11 +86,11 @@ class Programs:
     """The programs to one target, one for each group, each made once, by the first thread that needs it."""
 
     def __init__(self, target: Target, *, origin: str = "") -> None:
-        """``origin`` is the id of the rollout, or of the one it goes on with: it tells one ``-1`` from the next."""
+        """``origin`` is the id of the rollout, or of the one it goes on with; without one no footprint is left."""
         self.target = target
         self._origin = origin
+        self._made: dict[tuple[str, Target, Footprint | None], Program | Exception] = {}
         self._towards: dict[str, Programs] = {}
-        self._made: dict[str, Program | Exception] = {}
         self._lock = threading.Lock()
 
     def for_database(self, facts: Facts) -> Program:
@@ -103,16 +102,14 @@ class Programs:
         return self._to_finish(facts.applied, *facts.cut_off)
 
     def _to_target(self, facts: Facts) -> Program:
-        noted = facts.notes.get(GOAL)
-        if noted is None or not isinstance(self.target, Relative):
-            return self.for_applied(facts.applied)
-        origin, app, name = json.loads(noted)
-        if origin != self._origin:
-            return self.for_applied(facts.applied)
+        footprint = Footprint.noted_in(facts)
+        if footprint is None or not self._origin or footprint.origin != self._origin:
+            target = self.target.in_database(facts) if isinstance(self.target, Before) else self.target
+            return self._made_once(facts.applied, target, None)
         # An earlier part of this rollout began here: it is finished, not begun again from where it stands now.
-        with self._lock:
-            goal = self._towards.setdefault(noted, Programs(Named(((app, name),), self.target.title)))
-        return goal.for_applied(facts.applied)
+        depends = isinstance(self.target, Relative | Before)
+        target = Named(footprint.goal, self.target.title) if depends else self.target
+        return self._made_once(facts.applied, target, footprint)
 
     def _to_finish(self, applied: tuple[MigrationKey, ...], key: MigrationKey, backwards: bool) -> Program:
         """What finishes a migration that was cut off. Raises ``UnknownMigrationsError`` where this code lacks it."""
@@ -126,12 +123,28 @@ class Programs:
         return finish.for_applied(applied)
 
     def for_applied(self, applied: tuple[MigrationKey, ...]) -> Program:
-        key = key_of(applied)
+        return self._made_once(applied, self.target, None)
+
+    def plan_hash(self) -> str:
+        """SHA-256 of the heads that were met, and the migrations each lacked: the same fleet and code give the same.
+
+        What an earlier part of this rollout began is left out, since where that was cut off is chance.
+        """
+        with self._lock:
+            met = {key: made for key, made in self._made.items() if isinstance(made, Program) and key[2] is None}
+        plan = sorted(
+            [head, [[str(migration), backwards] for migration, backwards in made.plan]]
+            for (head, _, _), made in met.items()
+        )
+        return hashlib.sha256(json.dumps(plan).encode()).hexdigest() if plan else ""
+
+    def _made_once(self, applied: tuple[MigrationKey, ...], target: Target, footprint: Footprint | None) -> Program:
+        key = key_of(applied), target, footprint
         # One thread renders at a time: it is pure computation, so a second would only take turns with the first.
         with self._lock:
             if key not in self._made:
                 try:
-                    self._made[key] = prepare(applied, self.target, origin=self._origin)
+                    self._made[key] = prepare(applied, target, origin=self._origin, footprint=footprint)
                 except Exception as error:
                     self._made[key] = error
             made = self._made[key]
@@ -145,21 +158,29 @@ class Programs:
         return (*recorded_after(facts.applied, program.plan), *program.replacements)
 
 
-def prepare(applied: tuple[MigrationKey, ...], target: Target, *, origin: str = "") -> Program:
-    """The program from ``applied`` to ``target``. Raises as ``steps_to`` does, and ``IrreversibleError``."""
+def prepare(
+    applied: tuple[MigrationKey, ...], target: Target, *, origin: str = "", footprint: Footprint | None = None
+) -> Program:
+    """The program from ``applied`` to ``target``. Raises as ``steps_to`` does, and ``IrreversibleError``.
+
+    ``footprint`` is that of an earlier part of the rollout ``origin``, where there was one.
+    """
     executor = GroupExecutor(applied)
     plan = executor.steps_to(target)
     replacements = tuple(executor.missing_replacements(recorded_after(applied, plan).keys()))
     if not plan:
         return Program((), replacements, (), None, None)
+    if origin and footprint is None:
+        footprint = Footprint(origin, standing(executor.loader), tuple(target.nodes(executor)))
     if "contenttypes" in tenant_app_labels():
         # What `migrate` lets contenttypes do to its plan on pre_migrate, done once, before the plan is prepared.
         _inject_content_type_renames(executor, plan)
     backwards = plan[0][1]
     apps_before = _whole_apps(_state_before(executor))
     migrations = _prepare_backwards(executor, plan) if backwards else _prepare_forwards(executor, plan)
-    goal = json.dumps([origin, *target.nodes(GroupExecutor(applied))[0]]) if isinstance(target, Relative) else None
-    return Program(tuple(migrations), replacements, tuple(plan), apps_before, _apps_after(executor, plan), goal)
+    if footprint is not None:
+        migrations = _with_footprints(migrations, applied, footprint)
+    return Program(tuple(migrations), replacements, tuple(plan), apps_before, _apps_after(executor, plan))
 
 
 def recorded_after(applied: tuple[MigrationKey, ...], plan: Iterable[Step]) -> dict[MigrationKey, None]:
@@ -177,6 +198,16 @@ def recorded_after(applied: tuple[MigrationKey, ...], plan: Iterable[Step]) -> d
 def recorded_names(migration: Migration) -> list[MigrationKey]:
     """The names a migration is recorded under: a squashed one's are those it replaces as well, as `migrate` has it."""
     return [*((app, name) for app, name in migration.replaces), (migration.app_label, migration.name)]
+
+
+def _with_footprints(
+    migrations: list[PreparedMigration], applied: tuple[MigrationKey, ...], footprint: Footprint
+) -> list[PreparedMigration]:
+    after, marked = applied, []
+    for prepared in migrations:
+        after = tuple(recorded_after(after, [(prepared.migration, prepared.backwards)]))
+        marked.append(replace(prepared, footprint=footprint.at(after).as_note()))
+    return marked
 
 
 def _prepare_forwards(executor: GroupExecutor, plan: list[Step]) -> list[PreparedMigration]:

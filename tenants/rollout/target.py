@@ -9,9 +9,10 @@ from typing import Protocol
 from django.db.migrations.exceptions import AmbiguityError
 from django.db.migrations.loader import MigrationLoader
 
-from tenants.databases.bookkeeping import MigrationKey
-from tenants.errors import RolloutRefusedError
+from tenants.databases.bookkeeping import Facts, MigrationKey
+from tenants.errors import MovedOnError, RolloutRefusedError
 from tenants.rollout.disk import on_disk
+from tenants.rollout.footprint import Footprint
 from tenants.rollout.plan import GroupExecutor, GroupLoader, Node
 from tenants.tenant_apps import tenant_app_labels
 
@@ -82,6 +83,42 @@ class Relative:
         return [(self.app_label, in_order[reached - 1] if reached else None)]
 
 
+@dataclass(frozen=True)
+class Before:
+    """Where each database stood before a rollout; ``fleet`` is where new tenants go, or () if that does not change.
+
+    ``origin`` is what the rollout's footprints say.
+    """
+
+    origin: str
+    fleet: tuple[Node, ...] = ()
+
+    @property
+    def origin_of_rollback(self) -> str:
+        """What the rollback's own footprints say. All rollbacks of one rollout go on with one another."""
+        return f"back {self.origin}"
+
+    @property
+    def title(self) -> str:
+        *rollbacks, rollout = self.origin.split()
+        return f"before {'the rollback of ' * len(rollbacks)}rollout {rollout[:8]}"
+
+    def nodes(self, executor: GroupExecutor) -> list[Node]:
+        # Of a template: in a tenant it means another target.
+        return Named(self.fleet, self.title).nodes(executor)
+
+    def in_database(self, facts: Facts) -> Target:
+        """What it means for one database. Raises ``MovedOnError`` where that is not as the rollout left it."""
+        if facts.tenant_id is None:
+            return self
+        footprint = Footprint.noted_in(facts)
+        if footprint is None or footprint.origin != self.origin or not footprint.before:
+            raise MovedOnError("another rollout has moved it since")
+        if not footprint.is_last_in(facts):
+            raise MovedOnError("its migrations have changed since, and not by a rollout")
+        return Named(footprint.before, self.title)
+
+
 def latest() -> Target:
     """The last migration of every tenant app. Raises ``RolloutRefusedError`` where an app has several."""
     _refuse_conflicts(on_disk())
@@ -114,8 +151,14 @@ def resolve(app_label: str | None, migration: str | None) -> Target:
 
 def exactly(applied: tuple[MigrationKey, ...]) -> Target:
     """The target that has just these migrations applied: for each app the last of them, none for the others."""
-    # The graph of a database with these applied: where all that a squashed migration replaces is, that stands for them.
-    loader = GroupLoader(applied)
+    return Named(standing(GroupLoader(applied)), title="the fleet's head")
+
+
+def standing(loader: GroupLoader) -> tuple[Node, ...]:
+    """Where a group stands: for each tenant app its last applied migration, or None.
+
+    In the group's own graph: where all that a squashed migration replaces is applied, that stands for them.
+    """
     wanted = set(loader.applied_migrations)
     nodes: list[Node] = [
         key
@@ -124,8 +167,7 @@ def exactly(applied: tuple[MigrationKey, ...]) -> Target:
         and key[0] in tenant_app_labels()
     ]
     present = {app for app, _ in nodes}
-    nodes += [(app, None) for app in sorted(tenant_app_labels() & loader.migrated_apps - present)]
-    return Named(tuple(nodes), title="the fleet's head")
+    return (*nodes, *((app, None) for app in sorted(tenant_app_labels() & loader.migrated_apps - present)))
 
 
 def _refuse_conflicts(loader: MigrationLoader) -> None:

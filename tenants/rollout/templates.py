@@ -19,10 +19,11 @@ from tenants.databases.clone import EMPTY, clone, close_connections, drop, open_
 from tenants.databases.sessions import maintenance, owner_session, take_server_lock
 from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
+from tenants.rollout.footprint import FOOTPRINT
 from tenants.rollout.heads import key_of
 from tenants.rollout.plan import unknown_migrations
 from tenants.rollout.policy import Verdict
-from tenants.rollout.program import GOAL, Programs
+from tenants.rollout.program import Programs
 from tenants.rollout.target import exactly, latest
 from tenants.rollout.worker import Outcome, WorkOptions, bring
 
@@ -59,7 +60,7 @@ def current(server: Server) -> Template:
     elsewhere = Template.objects.filter(head_key=head_key, state=Template.State.READY).first()
     if elsewhere is None:
         raise TemplateError("the fleet's head has no template on any server; run `manage.py migrate_tenants`")
-    return build(server, Programs(exactly(tuple((app, name) for app, name in elsewhere.applied))))
+    return build(server, Programs(exactly(applied_in(elsewhere))))
 
 
 def build(server: Server, programs: Programs, options: WorkOptions | None = None) -> Template:
@@ -161,7 +162,7 @@ def _seal(cursor: Cursor, template: Template) -> Template:
         return found
     template.applied = [list(key) for key in facts.applied]
     template.head_key = key_of(facts.applied)
-    template.goal = facts.notes.get(GOAL, "")
+    template.footprint = facts.notes.get(FOOTPRINT, "")
     template.schema = lines
     template.state = Template.State.READY
     template.save()
@@ -185,7 +186,7 @@ def _nearest(server: Server) -> Template | None:
     """What to start from: the current template, else the newest, of those that this code knows."""
     head_key = Installation.current().head_key
     ready = Template.objects.filter(server=server, state=Template.State.READY).order_by("-created_at")
-    known = [template for template in ready if not unknown_migrations(_applied(template))]
+    known = [template for template in ready if not unknown_migrations(applied_in(template))]
     return next((template for template in known if template.head_key == head_key), known[0] if known else None)
 
 
@@ -195,9 +196,10 @@ def _ready(server: Server, head_key: str) -> Template | None:
 
 def _facts(template: Template | None) -> Facts:
     """What the template's database says of itself: nobody may connect to that."""
-    goal = template.goal if template is not None else ""
-    return Facts(_applied(template), {GOAL: goal} if goal else {})
+    footprint = template.footprint if template is not None else ""
+    return Facts(applied_in(template), {FOOTPRINT: footprint} if footprint else {})
 
 
-def _applied(template: Template | None) -> tuple[bookkeeping.MigrationKey, ...]:
+def applied_in(template: Template | None) -> tuple[bookkeeping.MigrationKey, ...]:
+    """What is applied in a template; nothing where there is none yet."""
     return tuple((app, name) for app, name in template.applied) if template else ()

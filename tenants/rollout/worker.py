@@ -26,12 +26,13 @@ from tenants.databases.sessions import (
     sqlstate_of,
     take_change_lock,
 )
-from tenants.errors import WrongTenantError
+from tenants.errors import MovedOnError, WrongTenantError
 from tenants.models.rollout import AttemptState
 from tenants.rollout import signals, steps
+from tenants.rollout.footprint import FOOTPRINT
 from tenants.rollout.heads import Head, head_of
 from tenants.rollout.policy import MAX_TRIES, Verdict, pause_before, verdict_on
-from tenants.rollout.program import GOAL, PreparedMigration, Program, Programs, apps_of, recorded_after, recorded_names
+from tenants.rollout.program import PreparedMigration, Program, Programs, apps_of, recorded_after, recorded_names
 from tenants.rollout.script import RecordingEditor
 from tenants.routing.backend.base import DatabaseWrapper
 
@@ -65,10 +66,14 @@ class Failure:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one database. ``steps`` are the migrations carried out, as app.name."""
+    """What became of one database. ``steps`` are the migrations carried out, as app.name; ``before`` was applied first.
+
+    ``before`` is empty where it could not be asked, ``applied`` where it failed or was not asked.
+    """
 
     state: AttemptState
     steps: tuple[str, ...] = ()
+    before: tuple[bookkeeping.MigrationKey, ...] = ()
     applied: tuple[bookkeeping.MigrationKey, ...] = ()
     failure: Failure | None = None
     attempts: int = 1
@@ -117,11 +122,14 @@ def try_once(
     options = options or WorkOptions()
     began = time.perf_counter()
     done = list(before.steps) if before else []
+    looks: list[Facts] = []
     with owner_session(database, limits=options.limits, application_name=options.application_name) as connection:
         try:
-            outcome = _bring_once(database, connection, programs, options, done)
+            outcome = _bring_once(database, connection, programs, options, looks, done)
         except _StoppedError as stopped:
             outcome = Outcome(AttemptState.SKIPPED, reason=f"stopped before {stopped}", verdict=Verdict.STOPPED)
+        except MovedOnError as error:
+            outcome = Outcome(AttemptState.SKIPPED, reason=error.detail)
         except (Exception, SystemExit) as error:
             cause = _cause_of(error, database, connection)
             verdict = verdict_on(cause, connection)
@@ -129,6 +137,7 @@ def try_once(
     return replace(
         outcome,
         steps=tuple(done),
+        before=(before.before if before else ()) or (looks[0].applied if looks else ()),
         attempts=(before.attempts if before else 0) + 1,
         seconds=(before.seconds if before else 0.0) + time.perf_counter() - began,
     )
@@ -150,9 +159,15 @@ def look(database: Database, limits: SessionLimits | None = None) -> Facts:
 
 
 def _bring_once(
-    database: Database, connection: DatabaseWrapper, programs: Programs, options: WorkOptions, done: list[str]
+    database: Database,
+    connection: DatabaseWrapper,
+    programs: Programs,
+    options: WorkOptions,
+    looks: list[Facts],
+    done: list[str],
 ) -> Outcome:
     facts = _read(database, connection)
+    looks.append(facts)
     program = programs.for_database(facts)
     if program or facts.post_migrate_due:
         take_change_lock(connection, wait=options.lock_wait)
@@ -185,7 +200,7 @@ def run(
         if not options.may_go_on():
             raise _StoppedError(prepared.title)
         try:
-            _migrate(connection, prepared, facts, goal=program.goal, fake=options.fake)
+            _migrate(connection, prepared, facts, fake=options.fake)
         except (Exception, SystemExit) as error:
             # SystemExit: a migration that calls sys.exit() has failed; it must not end a worker without a word.
             raise _MigrationError(prepared.title) from error
@@ -202,21 +217,19 @@ def run(
             bookkeeping.erase_late(cursor, bookkeeping.POST_MIGRATE_DUE)
 
 
-def _migrate(
-    connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts, *, goal: str | None, fake: bool
-) -> None:
+def _migrate(connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts, *, fake: bool) -> None:
     if prepared.migration.atomic and not fake:
         if not prepared.script.replay(connection):
-            _migrate_as_django(connection, prepared, goal)
+            _migrate_as_django(connection, prepared)
         return
     if not fake:
         steps.migrate_in_steps(connection, prepared, facts)
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        _record(cursor, prepared, goal)
+        _record(cursor, prepared)
         bookkeeping.erase(cursor, bookkeeping.STEP)
 
 
-def _migrate_as_django(connection: DatabaseWrapper, prepared: PreparedMigration, goal: str | None) -> None:
+def _migrate_as_django(connection: DatabaseWrapper, prepared: PreparedMigration) -> None:
     """Carry out the operations in one transaction with their record, and take the SQL down for the group's others.
 
     Django runs deferred SQL (keys, indexes) when the editor is left, and records after that; a kill in between leaves
@@ -227,18 +240,18 @@ def _migrate_as_django(connection: DatabaseWrapper, prepared: PreparedMigration,
             act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
             act(prepared.migration.app_label, editor, step.before, step.after)
         steps.run_deferred(editor)
-        _record(editor, prepared, goal)
+        _record(editor, prepared)
     prepared.script.keep(connection, editor)
 
 
-def _record(writer: Writer, prepared: PreparedMigration, goal: str | None) -> None:
-    """Record the migration, and that ``post_migrate`` is due, which a kill must not lose."""
+def _record(writer: Writer, prepared: PreparedMigration) -> None:
+    """Record the migration, whose doing it is, and that ``post_migrate`` is due, which a kill must not lose."""
     record = bookkeeping.record_unapplied if prepared.backwards else bookkeeping.record_applied
     for key in recorded_names(prepared.migration):
         record(writer, key)
     bookkeeping.note(writer, bookkeeping.POST_MIGRATE_DUE)
-    if goal is not None:
-        bookkeeping.note(writer, GOAL, goal)
+    if prepared.footprint is not None:
+        bookkeeping.note(writer, FOOTPRINT, prepared.footprint)
 
 
 def _send_late_post_migrate(alias: str, facts: Facts) -> None:
