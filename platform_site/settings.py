@@ -11,6 +11,7 @@ ALLOWED_HOSTS                host names that Silo is served under, with commas; 
 TENANT_DOMAIN                optional: `acme.<domain>` then names the tenant acme
 TENANT_BEHIND_POLICY         a tenant that is behind the code: `refuse` (503, the default) or `serve`
 CELERY_BROKER_URL            optional: rollouts on many machines
+SILO_CODE_VERSION            what rollouts write down as their code; default: the commit that is checked out
 TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand before Silo; default 0
 ===========================  ==================================================================================
 """
@@ -27,6 +28,7 @@ ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS", debug=DEBUG)
 TENANT_DOMAIN = environment.domain("TENANT_DOMAIN")
 TENANT_BEHIND_POLICY = environment.choice("TENANT_BEHIND_POLICY", ("refuse", "serve"))
 CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL")
+SILO_CODE_VERSION = environment.text("SILO_CODE_VERSION")
 TRUSTED_PROXIES = environment.count("TRUSTED_PROXIES", default=0)
 
 # Files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from django.core.validators import RegexValidator
 from django.db import models
@@ -12,6 +12,7 @@ from django.utils import timezone
 from tenants import naming
 from tenants.errors import TenantUnavailableError, TransitionError
 from tenants.models.server import Server
+from tenants.models.transition import Transition
 
 
 class TenantState(models.TextChoices):
@@ -19,13 +20,6 @@ class TenantState(models.TextChoices):
     ACTIVE = "active"
     SUSPENDED = "suspended"
     DELETING = "deleting"
-
-
-class Transition(NamedTuple):
-    source: TenantState
-    target: TenantState
-    by: str
-    why: str
 
 
 TRANSITIONS = (

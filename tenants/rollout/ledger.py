@@ -6,25 +6,31 @@ Written by the rollout's main thread only. It reports; what is applied is asked 
 from __future__ import annotations
 
 import json
-import os
+import logging
 import select
-import socket
 import time
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import psycopg2
 from django.db import DatabaseError, IntegrityError, InterfaceError, connections, transaction
-from django.utils import timezone
+from django.db.models import CharField, Q, QuerySet, Value
+from django.db.models.functions import Cast, Replace
 
 from tenants.databases.sessions import poll
-from tenants.errors import RolloutActiveError
-from tenants.models import Rollout, RolloutAttempt, Tenant
+from tenants.errors import RolloutActiveError, TransitionError, UnknownRolloutError
+from tenants.models import Installation, Rollout, RolloutAttempt, Tenant
 from tenants.models.rollout import RolloutState
+from tenants.rollout import process
+from tenants.rollout.heads import head_of
 from tenants.rollout.worker import Outcome
 
 if TYPE_CHECKING:
     from accounts.models import User
+
+logger = logging.getLogger(__name__)
 
 ACTIVE_LOCK = 0x5113
 BATCH = 100
@@ -34,7 +40,6 @@ BEAT_S = 0.5
 LEASE_S = 2.0
 """So long after the last look at its lock a rollout begins tenants; whoever finds the lock free waits as long."""
 
-PROCESS = " process "
 
 
 class Ledger:
@@ -67,7 +72,12 @@ class Ledger:
             try:
                 with transaction.atomic(using="default"):
                     rollout = Rollout.objects.create(
-                        target=target, options=options, process=_process(), started_by=started_by
+                        target=target,
+                        options=options,
+                        process=process.title(),
+                        started_by=started_by,
+                        os_user=process.os_user(),
+                        code_version=process.code_version(),
                     )
             except IntegrityError as error:
                 raise RolloutActiveError(_active_in_words()) from error
@@ -125,6 +135,8 @@ class Ledger:
                 attempts=outcome.attempts,
                 seconds=outcome.seconds,
                 applied=list(outcome.steps),
+                head_before=head_of(outcome.before),
+                head_after=outcome.head,
             )
         )
         if tenant is not None and outcome.failure is None and outcome.applied and tenant.head != outcome.head:
@@ -151,15 +163,46 @@ class Ledger:
                 Tenant.objects.filter(pk__in=[tenant.pk for tenant in tenants]).update(head=json.loads(head))
         self._attempts, self._heads, self._written = [], {}, time.monotonic()
 
-    def finish(self, state: RolloutState) -> None:
+    def note_template(self, head_key: str) -> None:
+        """Write down the head that new tenants get when this has succeeded, before any tenant is touched."""
+        before = Installation.current().head_key
+        Rollout.objects.filter(pk=self.rollout.pk).update(fleet_before=before, fleet_after=head_key)
+
+    def finish(self, state: RolloutState, *, plan_hash: str) -> None:
         """Write the rest, and how it ended; then let the next rollout begin."""
         try:
             self.write()
-            Rollout.objects.filter(pk=self.rollout.pk, state=Rollout.State.RUNNING).update(
-                state=state, finished_at=timezone.now()
-            )
+            self.rollout.move_to(state, plan_hash=plan_hash)
+        except TransitionError:
+            # Main lost our lock's session, so another rollout took this one for dead. The tenants know better.
+            logger.warning("Another process has ended %s in the ledger meanwhile", self.rollout, exc_info=True)
         finally:
             self._session.close()
+
+
+def find_rollout(rollout_id: str) -> Rollout:
+    """The rollout of this id, or of this beginning of one, or with "" the last. Raises ``UnknownRolloutError``."""
+    rollouts = Rollout.objects.select_related("started_by").order_by("-started_at")
+    if not rollout_id:
+        last = rollouts.first()
+        if last is None:
+            raise UnknownRolloutError("there has been none yet")
+        return last
+    beginning = rollout_id.lower().replace("-", "")
+    fitting = list(
+        rollouts.annotate(digits=Replace(Cast("id", CharField()), Value("-"))).filter(digits__startswith=beginning)[:2]
+    )
+    if len(fitting) != 1:
+        raise UnknownRolloutError(f"{'no' if not fitting else 'more than one'} rollout is {rollout_id!r}")
+    return fitting[0]
+
+
+def parts_of(origin: str) -> QuerySet[Rollout]:
+    """A rollout and those that went on with it, the first first. ``origin`` is what its options, or its id, say."""
+    parts = Q(options__origin=origin)
+    with suppress(ValueError):  # A rollback's is no id.
+        parts |= Q(pk=UUID(origin))
+    return Rollout.objects.filter(parts).order_by("started_at")
 
 
 def _storable(text: str) -> str:
@@ -169,13 +212,12 @@ def _storable(text: str) -> str:
 
 def _bury_the_dead() -> None:
     running = Rollout.objects.filter(state=Rollout.State.RUNNING)
-    if any(not _is_surely_dead(rollout) for rollout in running):
+    if any(not process.has_surely_ended(rollout.process) for rollout in running):
         # It may live and have lost its session only. After this time it begins no more tenants; those in hand are
         # under locks of their own.
         poll(lambda: not running.exists(), timedelta(seconds=LEASE_S))
-    Rollout.objects.filter(state=Rollout.State.RUNNING).update(
-        state=Rollout.State.INTERRUPTED, finished_at=timezone.now()
-    )
+    for dead in running.all():
+        dead.move_to(RolloutState.INTERRUPTED)
 
 
 def _active_in_words() -> str:
@@ -185,21 +227,3 @@ def _active_in_words() -> str:
     if active is None:
         return "it is just starting, or ending; try again in a moment"
     return f"{active.id} to {active.target}, by {active.process} since {active.started_at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _process() -> str:
-    return f"{socket.gethostname()}{PROCESS}{os.getpid()}"
-
-
-def _is_surely_dead(rollout: Rollout) -> bool:
-    """Whether its process ran on this machine, and is no more."""
-    host, _, pid = rollout.process.rpartition(PROCESS)
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        pass
-    return False
