@@ -1,18 +1,21 @@
-"""Rollouts in the admin, to read."""
+"""Rollouts in the admin: to read, to pause, to go on with and to abort."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 
+from tenants.errors import TransitionError
 from tenants.models import Rollout, RolloutAttempt
+from tenants.rollout.control import abort, go_on, pause
 
 
 class ReadOnlyAdmin(ModelAdmin):
@@ -32,18 +35,58 @@ class ReadOnlyAdmin(ModelAdmin):
 class RolloutAdmin(ReadOnlyAdmin):
     """What was rolled out, and how it went."""
 
-    list_display = ("started_at", "target", "shown_state", "attempted", "failed", "started_by", "finished_at")
+    list_display = ("started_at", "target", "shown_state", "wanted", "attempted", "failed", "who", "finished_at")
+    actions = ("pause_selected", "continue_selected", "abort_selected")
     list_filter = ("state",)
     search_fields = ("id", "target")
     list_select_related = ("started_by",)
     date_hierarchy = "started_at"
-    fields = ("id", "target", "state", "attempts_link", "options", "process", "started_by", "started_at", "finished_at")
+    fields = (
+        *(
+            "id",
+            "target",
+            "state",
+            "wanted",
+            "wanted_by",
+            "attempts_link",
+            "options",
+            "started_by",
+            "os_user",
+            "process",
+        ),
+        *("code_version", "plan_hash", "started_at", "finished_at"),
+    )
     readonly_fields = ("id", "started_at", "attempts_link")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rollout]:
         rollouts: QuerySet[Rollout] = super().get_queryset(request)
         failed = Q(attempts__state=RolloutAttempt.State.FAILED)
         return rollouts.annotate(attempted=Count("attempts"), failed=Count("attempts", filter=failed))
+
+    def has_control_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("tenants.change_rollout")
+
+    @action(description="Pause the selected", permissions=["control"])
+    def pause_selected(self, request: HttpRequest, queryset: QuerySet[Rollout]) -> None:
+        self._tell(request, queryset, pause, "paused; tenants in hand are brought to their target")
+
+    @action(description="Go on with the selected", permissions=["control"])
+    def continue_selected(self, request: HttpRequest, queryset: QuerySet[Rollout]) -> None:
+        self._tell(request, queryset, go_on, "told to go on")
+
+    @action(description="Abort the selected", permissions=["control"])
+    def abort_selected(self, request: HttpRequest, queryset: QuerySet[Rollout]) -> None:
+        self._tell(request, queryset, abort, "aborted; tenants in hand are brought to their target")
+
+    def _tell(self, request: HttpRequest, rollouts: QuerySet[Rollout], tell: Callable[..., None], outcome: str) -> None:
+        for rollout in rollouts:
+            try:
+                tell(rollout, by=request.user.email)  # type: ignore[union-attr]  # staff, so not anonymous
+            except TransitionError as error:
+                self.message_user(request, str(error), messages.ERROR)
+            else:
+                self.log_change(request, rollout, outcome)
+                self.message_user(request, f"The {rollout} is {outcome}.", messages.SUCCESS)
 
     @display(
         description="State",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import User
 from tenants import naming
 from tenants.errors import TenantExistsError
 from tenants.lifecycle import create_tenant, resume_creation
-from tenants.models import Role, Rollout, Server, Tenant, UserTenantAssociation
+from tenants.models import Role, Rollout, RolloutAttempt, Server, Tenant, UserTenantAssociation
+
+SHOWN_FAILURES = 100
+"""A reply stays readable with thousands of them."""
 
 
 class TenantSerializer(serializers.ModelSerializer[UserTenantAssociation]):
@@ -125,8 +129,42 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
 
     class Meta:
         model = Rollout
-        fields = ("id", "state", "target", "options", "tenants", "started_by", "started_at", "finished_at")
+        fields: tuple[str, ...] = (
+            *("id", "state", "target", "options", "tenants", "started_by", "os_user", "code_version", "plan_hash"),
+            *("wanted", "wanted_by", "started_at", "finished_at"),
+        )
         read_only_fields = fields
+
+
+class FailureSerializer(serializers.ModelSerializer[RolloutAttempt]):
+    """Why a tenant is not where it should be."""
+
+    tenant = serializers.CharField(
+        source="tenant.slug",
+        allow_null=True,
+        default=None,
+        help_text="Null for the template, or a tenant that has gone.",
+    )
+
+    class Meta:
+        model = RolloutAttempt
+        fields = ("tenant", "migration", "sqlstate", "error", "message", "attempts")
+        read_only_fields = fields
+
+
+class OneRolloutSerializer(RolloutSerializer):
+    """One run, with its failures."""
+
+    failures = serializers.SerializerMethodField(help_text=f"The first {SHOWN_FAILURES}; the counts are of all.")
+
+    class Meta(RolloutSerializer.Meta):
+        fields = (*RolloutSerializer.Meta.fields, "failures")
+        read_only_fields = fields
+
+    @extend_schema_field(FailureSerializer(many=True))
+    def get_failures(self, rollout: Rollout) -> Any:
+        failed = rollout.attempts.filter(state=RolloutAttempt.State.FAILED).select_related("tenant")
+        return FailureSerializer(failed[:SHOWN_FAILURES], many=True).data
 
 
 class HeadSerializer(serializers.Serializer[dict[str, Any]]):

@@ -12,6 +12,10 @@ urlpatterns = [
     path("tenants/<str:slug>/members/", views.MembersView.as_view(), name="members"),
     path("tenants/<str:slug>/members/<uuid:user_id>/", views.MemberView.as_view(), name="member"),
     path("fleet/rollouts/", fleet.RolloutsView.as_view(), name="rollouts"),
+    path("fleet/rollouts/<uuid:pk>/", fleet.RolloutView.as_view(), name="rollout"),
+    path("fleet/rollouts/<uuid:pk>/pause/", fleet.PauseView.as_view(), name="rollout-pause"),
+    path("fleet/rollouts/<uuid:pk>/continue/", fleet.ContinueView.as_view(), name="rollout-continue"),
+    path("fleet/rollouts/<uuid:pk>/abort/", fleet.AbortView.as_view(), name="rollout-abort"),
     path("fleet/heads/", fleet.HeadsView.as_view(), name="heads"),
     path("fleet/servers/", fleet.ServersView.as_view(), name="servers"),
 ]

@@ -22,7 +22,8 @@ class TenantFailure:
 class Report:
     """How a rollout went. ``state`` is ``succeeded``, ``failed``, ``interrupted`` or ``nothing_to_do``.
 
-    ``lost`` says how the main database was lost, "" where it was not.
+    ``skipped`` has slugs and why; the counts of all are in ``counts``. ``lost`` says how the main database was lost, ""
+    where it was not.
     """
 
     target: str
@@ -32,7 +33,9 @@ class Report:
     counts: dict[AttemptState, int] = field(default_factory=lambda: dict.fromkeys(AttemptState, 0))
     seconds: float = 0.0
     failures: list[TenantFailure] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
     signal: int | None = None
+    aborted_by: str | None = None
     lost: str = ""
 
     @property
@@ -42,6 +45,8 @@ class Report:
     def add(self, tenant: Tenant | None, outcome: Outcome) -> None:
         if tenant is not None:
             self.counts[outcome.state] += 1
+            if outcome.state == AttemptState.SKIPPED:
+                self.skipped.append((tenant.slug, outcome.reason))
         if outcome.failure is not None:
             slug = tenant.slug if tenant is not None else None
             self.failures.append(TenantFailure(slug, outcome.failure, outcome.attempts))

@@ -18,18 +18,20 @@ from psycopg2 import errorcodes
 
 from tenants.databases.sessions import cancel_statements
 from tenants.errors import TemplateError
-from tenants.models import Installation, Server, Tenant
+from tenants.models import Installation, Server, Template, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
+from tenants.rollout.control import Control
 from tenants.rollout.crew import at_work
 from tenants.rollout.drift import explained
-from tenants.rollout.ledger import Ledger
+from tenants.rollout.ledger import Ledger, parts_of
 from tenants.rollout.policy import Brake, Verdict
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
 from tenants.rollout.scheduler import Scheduler, Task
+from tenants.rollout.target import Relative, exactly
 from tenants.rollout.template_first import TemplateFirst
 from tenants.rollout.watcher import Silent, Stop, Watcher
 from tenants.rollout.waves import CANARY, Wave, in_waves
@@ -76,8 +78,10 @@ class _Run:
         )
         self.report = Report(request.target.title, rollout=str(ledger.rollout.id), total=len(tenants))
         self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
-        self.scheduler = Scheduler(request.workers, stop, may_begin=ledger.is_held)
-        self.template = TemplateFirst(self.programs, self.work, self.scheduler, is_main_there=ledger.is_active)
+        self.control = Control(ledger.rollout, self.watcher.wished)
+        self.scheduler = Scheduler(request.workers, stop, may_begin=self._may_begin)
+        programs = self._programs_of_template()
+        self.template = TemplateFirst(programs, self.work, self.scheduler, is_main_there=ledger.is_active)
         stop.cancel = self._cancel
 
     def carry_out(self) -> Report:
@@ -89,9 +93,10 @@ class _Run:
             state = self._state()
         finally:
             with self._main_may_be_lost():
-                self.ledger.finish(state)
+                self.ledger.finish(state, plan_hash=self.programs.plan_hash())
         self.report.seconds = time.perf_counter() - began
         self.report.signal = self.scheduler.stop.signal
+        self.report.aborted_by = self.control.by if self.control.is_aborted else None
         state = self._state()
         done_nothing = state == RolloutState.SUCCEEDED and not self.report.counts[AttemptState.MIGRATED]
         self.report.state = "nothing_to_do" if done_nothing else state.value
@@ -99,14 +104,25 @@ class _Run:
 
     def _carry_out(self) -> None:
         with self._main_may_be_lost():
-            head_key = self.template.build() if self.request.selection.is_whole_fleet else None
+            head_key = self.template.build() if self.request.moves_fleet else None
             if isinstance(head_key, Outcome):
                 self._take(None, head_key)
             else:
+                if head_key is not None:
+                    self.ledger.note_template(head_key)
                 self._migrate_in_waves()
                 self._beat()
                 if head_key is not None and self._is_complete():
                     self._move_fleet(head_key)
+
+    def _programs_of_template(self) -> Programs:
+        """The tenants'; but a step such as -1 that an earlier part of this rollout took is not taken twice."""
+        if self.request.origin is not None and isinstance(self.request.target, Relative):
+            earlier = parts_of(self.request.origin).exclude(fleet_after="").first()
+            template = earlier and Template.objects.filter(head_key=earlier.fleet_after).first()
+            if template:
+                return Programs(exactly(templates.applied_in(template)))
+        return self.programs
 
     def _migrate_in_waves(self) -> None:
         for number, wave in enumerate(self.waves, start=1):
@@ -130,16 +146,28 @@ class _Run:
         with at_work(self.scheduler, self._attempt, min(self.request.workers, len(in_service))) as results:
             for result in results:
                 self._beat()
-                if result is not None:
+                if result is None:
+                    # Nobody is waiting for us, so let those who look into main see how far it is.
+                    with self._main_may_be_lost():
+                        self.ledger.write()
+                else:
                     try:
                         self._take(result.tenant, result.outcome)
                     finally:
                         result.judged.set()
 
     def _beat(self) -> None:
-        """Now and then: where this rollout is no longer the active one, it begins nothing more."""
+        """Now and then: where this rollout is no longer the active one, or is aborted, it begins nothing more."""
         if not (self.report.lost or self.ledger.beat()):
             self._lose_main("the session that holds the rollout's lock has ended")
+        if not self.report.lost:
+            with self._main_may_be_lost():
+                self.control.look()
+        if self.control.is_aborted:
+            self.scheduler.halt()
+
+    def _may_begin(self) -> bool:
+        return self.ledger.is_held() and not self.control.is_paused
 
     def _attempt(self, task: Task) -> Outcome:
         refusal = self.scheduler.refusal_of(task)
@@ -221,6 +249,8 @@ class _Run:
                 )
 
     def _state(self) -> RolloutState:
+        if self.control.is_aborted and self.report.pending:
+            return RolloutState.INTERRUPTED
         if self.report.failures:
             return RolloutState.FAILED
         return RolloutState.INTERRUPTED if self.report.pending or self.report.lost else RolloutState.SUCCEEDED

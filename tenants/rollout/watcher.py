@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from tenants.models import Tenant
+from tenants.models.rollout import Wish
 from tenants.rollout.worker import Outcome
 
 
@@ -19,6 +20,8 @@ class Watcher(Protocol):
 
     def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
 
+    def wished(self, wish: Wish, by: str) -> None: ...
+
 
 class Silent:
     """A watcher that says nothing."""
@@ -28,6 +31,8 @@ class Silent:
     def wave(self, title: str, number: int, of: int, tenants: int) -> None: ...
 
     def done(self, tenant: Tenant | None, outcome: Outcome) -> None: ...
+
+    def wished(self, wish: Wish, by: str) -> None: ...
 
 
 class Stop:

@@ -658,6 +658,16 @@ class ATenantMadeMeanwhile:
         assert applied_to(late) == ["0001_initial"]
         assert "colour" not in columns_of(late)
 
+    def test_is_made_where_the_fleet_stands_after_several_steps(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        notes.add("0002_colour", ADD_COLOUR)
+        notes.add("0003_rank", ADD_INDEXED)
+        for step in ("+1", "+1", "-1"):
+            assert fleet.migrate_json("notes", step)["tenants"]["migrated"] == 1
+        assert fleet.migrate_json("--resume")["state"] == "nothing_to_do"
+        (late,) = fleet.make("second")
+        assert applied_to(late) == ["0001_initial", "0002_colour"]
+
     def test_is_not_moved_by_a_rollout_to_some(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("first")
         notes.add("0002_colour", ADD_COLOUR)
@@ -670,11 +680,7 @@ class ATenantMadeMeanwhile:
         notes.add("0002_colour", ADD_COLOUR)
         made: list[Tenant] = []
 
-        class SignUpMeanwhile:
-            def begun(self, *_: object) -> None: ...
-
-            def wave(self, *_: object) -> None: ...
-
+        class SignUpMeanwhile(Silent):
             def done(self, tenant: Tenant | None, outcome: object) -> None:
                 if tenant is not None and not made:
                     made.extend(fleet.make("late"))

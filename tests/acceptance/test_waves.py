@@ -12,6 +12,7 @@ from tenants.rollout.request import Request
 from tenants.rollout.result import Report
 from tenants.rollout.runner import run_rollout
 from tenants.rollout.target import latest
+from tenants.rollout.watcher import Silent
 from tenants.rollout.waves import Canary, in_waves, parse_waves
 from tenants.rollout.worker import Outcome
 from tests.acceptance.test_rollouts import RunPythonThatRaisesOnOneTenant
@@ -21,13 +22,11 @@ from tests.support.migrations import ADD_COLOUR, NotesMigrations
 SLUGS = ["one", "two", "three", "four"]
 
 
-class Diary:
+class Diary(Silent):
     """A watcher that writes down what it hears."""
 
     def __init__(self) -> None:
         self.entries: list[str] = []
-
-    def begun(self, *_: Any) -> None: ...
 
     def wave(self, title: str, number: int, of: int, tenants: int) -> None:
         self.entries.append(f"wave {number}/{of} {title}: {tenants}")

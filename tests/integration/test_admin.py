@@ -2,7 +2,9 @@
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
+from django.db import connection
 from django.http import HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -11,6 +13,7 @@ from accounts.models import User
 from tenants.context import current_alias, use_tenant
 from tenants.errors import ProvisioningError
 from tenants.models import Rollout, RolloutAttempt, Server, Tenant, UserTenantAssociation
+from tenants.rollout.ledger import ACTIVE_LOCK
 from tenants.rollout.request import Request
 from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
@@ -51,6 +54,18 @@ def new_tenant(client, **fields):
 
 def act(client, action, *tenants):
     return client.post(reverse(TENANTS), {"action": action, "_selected_action": [tenant.pk for tenant in tenants]})
+
+
+def running_rollout():
+    """One whose process holds the lock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ACTIVE_LOCK])
+    return Rollout.objects.create(target="latest", process="here")
+
+
+def order(client, action, rollout):
+    page = reverse("admin:tenants_rollout_changelist")
+    return client.post(page, {"action": action, "_selected_action": [rollout.pk]})
 
 
 @pytest.fixture
@@ -245,6 +260,23 @@ class ARollout:
         attempts = reverse("admin:tenants_rolloutattempt_changelist", query={"rollout__id__exact": str(rollout.pk)})
         assert attempts in staff.get(reverse("admin:tenants_rollout_change", args=[rollout.pk])).content.decode()
         assert staff.get(attempts).context["cl"].result_count == 1
+
+    def test_is_paused_gone_on_with_and_aborted(self, staff, erin):
+        rollout = running_rollout()
+        for action, wanted in (("pause", "pause"), ("continue", "go"), ("abort", "abort")):
+            order(staff, f"{action}_selected", rollout)
+            rollout.refresh_from_db()
+            assert (rollout.wanted, rollout.wanted_by) == (wanted, erin.email)
+        assert "told to abort by erin@example.com" in said(order(staff, "pause_selected", rollout))[-1]
+
+    def test_is_not_told_anything_by_staff_who_may_only_look(self, client, dave):
+        dave.is_staff = True
+        dave.save()
+        dave.user_permissions.add(Permission.objects.get(codename="view_rollout"))
+        rollout = running_rollout()
+        order(as_staff(client, dave), "abort_selected", rollout)
+        rollout.refresh_from_db()
+        assert rollout.wanted == "go"
 
 
 class AServer:
