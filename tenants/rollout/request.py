@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.selection import Selection
-from tenants.rollout.target import Target
+from tenants.rollout.target import Before, Target
 from tenants.rollout.waves import Canary
 from tenants.rollout.worker import WorkOptions
 
@@ -37,6 +37,13 @@ class Request:
     asked: tuple[str | None, str | None] = (None, None)
     origin: str | None = None
 
+    @property
+    def moves_fleet(self) -> bool:
+        """Whether new tenants are made elsewhere once it has succeeded."""
+        if isinstance(self.target, Before):
+            return bool(self.target.fleet)
+        return self.selection.is_whole_fleet
+
     def as_json(self) -> dict[str, Any]:
         """What the ledger keeps, so that the rollout can be gone on with."""
         app_label, migration = self.asked
@@ -44,6 +51,7 @@ class Request:
             "app_label": app_label,
             "migration": migration,
             "origin": self.origin,
+            "rolls_back": asdict(self.target) if isinstance(self.target, Before) else None,
             "selection": self.selection.as_json(),
             "workers": self.workers,
             "on_error": self.on_error,

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from uuid import UUID
-
-from django.core.exceptions import ValidationError
-from django.db.models import CharField
-from django.db.models.functions import Cast
 
 from tenants.databases.sessions import SessionLimits
-from tenants.errors import RolloutRefusedError
 from tenants.models import Rollout
+from tenants.rollout.ledger import find_rollout
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.request import Request
 from tenants.rollout.selection import Selection
-from tenants.rollout.target import resolve
+from tenants.rollout.target import Before, Target, resolve
 from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
 
@@ -24,13 +19,29 @@ def request_again(rollout_id: str) -> Request:
     """The request of a rollout, by its id, the beginning of one, or "" for the last.
 
     A step such as ``-1`` is not taken twice: each tenant's own database says where this rollout was bringing it. Raises
-    ``RolloutRefusedError`` where there is no such rollout.
+    ``UnknownRolloutError`` where there is no such rollout.
     """
-    rollout = _find(rollout_id)
+    rollout = find_rollout(rollout_id)
+    asked = rollout.options
+    back = asked.get("rolls_back")
+    if back:
+        target: Target = Before(back["origin"], tuple((app, name) for app, name in back["fleet"]))
+    else:
+        target = resolve(asked.get("app_label"), asked.get("migration"))
+    return request_of(rollout, target)
+
+
+def origin_of(rollout: Rollout) -> str:
+    """The rollout's id, or that of the one it went on with: what its footprints say."""
+    return str(rollout.options.get("origin") or rollout.pk)
+
+
+def request_of(rollout: Rollout, target: Target) -> Request:
+    """The request of a rollout, with another target."""
     asked = rollout.options
     selection = asked.get("selection", {})
     return Request(
-        target=resolve(asked.get("app_label"), asked.get("migration")),
+        target=target,
         asked=(asked.get("app_label"), asked.get("migration")),
         selection=Selection(
             slugs=tuple(selection.get("slugs", ())),
@@ -50,23 +61,5 @@ def request_again(rollout_id: str) -> Request:
             ),
             fake=asked["fake"],
         ),
-        origin=asked.get("origin") or str(rollout.pk),
+        origin=origin_of(rollout),
     )
-
-
-def _find(rollout_id: str) -> Rollout:
-    rollouts = Rollout.objects.order_by("-started_at")
-    if not rollout_id:
-        last = rollouts.first()
-        if last is None:
-            raise RolloutRefusedError("there is no rollout to go on with")
-        return last
-    try:
-        fitting = list(rollouts.filter(pk=UUID(rollout_id)))
-    except (ValueError, ValidationError):
-        fitting = list(rollouts.annotate(text=Cast("id", CharField())).filter(text__startswith=rollout_id.lower())[:2])
-    if len(fitting) != 1:
-        raise RolloutRefusedError(
-            f"{'no' if not fitting else 'more than one'} rollout is {rollout_id!r}; see `manage.py tenants history`"
-        )
-    return fitting[0]

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
-import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -19,24 +14,20 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError, TenantError
 from tenants.management.arguments import add_format, duration, key_value, parsed_by, positive
+from tenants.management.rollouts import NOT_ALL_THERE, carry_out
 from tenants.rollout import preview, report
 from tenants.rollout.observe import observe
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.request import DEFAULT_WORKERS, Request
 from tenants.rollout.resume import request_again
-from tenants.rollout.runner import run_rollout
 from tenants.rollout.selection import Selection
 from tenants.rollout.survey import survey
 from tenants.rollout.target import resolve
-from tenants.rollout.watcher import Stop
 from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
 
-NOT_ALL_THERE = 1
 REFUSED = 2
-
-STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 EXAMPLES = """
 examples:
@@ -85,16 +76,9 @@ class Command(BaseCommand):
             raise CommandError(str(error), returncode=REFUSED) from error
 
     def _migrate(self, options: dict[str, Any]) -> None:
-        request = request_of(options)
-        with report.progress() as watcher, stopped_by_signals() as stop:
-            outcome = run_rollout(request, watcher=watcher, stop=stop)
-        self.stdout.write(report.as_json(outcome) if options["format"] == "json" else report.in_words(outcome))
-        if outcome.signal is not None and outcome.pending:
-            raise SystemExit(128 + outcome.signal)
-        if outcome.lost and options["format"] == "json":
-            self.stderr.write(report.lost_in_words(outcome))
-        if outcome.failures or outcome.pending or outcome.lost:
-            raise SystemExit(NOT_ALL_THERE)
+        code = carry_out(request_of(options), options, self.stdout.write)
+        if code:
+            raise SystemExit(code)
 
     def _show(self, options: dict[str, Any]) -> None:
         require_main_migrated()
@@ -224,38 +208,3 @@ def selection_of(options: dict[str, Any]) -> Selection:
         server=options["server"],
         only_failed=options["only_failed"],
     )
-
-
-@contextmanager
-def stopped_by_signals() -> Iterator[Stop]:
-    """SIGINT and SIGTERM let the migrations in hand end, and begin nothing more; another one cancels those in hand.
-
-    They are heard in a thread of their own: Python's handlers would wait for the main thread, which psycopg2 holds
-    while a statement runs, such as one of the template's.
-    """
-    stop = Stop()
-    if threading.current_thread() is not threading.main_thread():
-        # Python delivers signals to the main thread only, which is not ours to take them from.
-        yield stop
-        return
-    ears, mouth = socket.socketpair()
-    mouth.setblocking(False)
-
-    def listen() -> None:
-        while heard := ears.recv(1):
-            if heard[0] in STOPPING:
-                stop.ask(heard[0])
-
-    listener = threading.Thread(target=listen, name="silo-signals", daemon=True)
-    listener.start()
-    before = {number: signal.signal(number, lambda *_: None) for number in STOPPING}
-    wakeup = signal.set_wakeup_fd(mouth.fileno())
-    try:
-        yield stop
-    finally:
-        signal.set_wakeup_fd(wakeup)
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        mouth.close()
-        listener.join()
-        ears.close()

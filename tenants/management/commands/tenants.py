@@ -15,7 +15,19 @@ from tenants.errors import (
     TransitionError,
     UnknownTenantError,
 )
-from tenants.management.actions import create, drift, heads, history, resume, run, settle, show, suspend
+from tenants.management.actions import (
+    create,
+    drift,
+    heads,
+    history,
+    resume,
+    rollback,
+    rollout,
+    run,
+    settle,
+    show,
+    suspend,
+)
 from tenants.management.actions import list as list_action
 
 ACTIONS: dict[str, Any] = {
@@ -25,6 +37,8 @@ ACTIONS: dict[str, Any] = {
     "heads": heads,
     "history": history,
     "drift": drift,
+    "rollout": rollout,
+    "rollback": rollback,
     "settle": settle,
     "suspend": suspend,
     "resume": resume,
