@@ -9,7 +9,9 @@ from tenants.rollout.lint import Finding
 from tenants.rollout.locks import LockMode, TableLock
 from tenants.rollout.observation import Observation, Observed
 from tenants.rollout.program import PreparedMigration
-from tenants.rollout.report import count, failures_in_words, few, head_in_words
+from tenants.rollout.progress import count
+from tenants.rollout.report import failures_in_words, few, head_in_words, skipped_in_words
+from tenants.rollout.rollback import Rollback
 from tenants.rollout.survey import GroupPlan, Survey, sql_of
 
 
@@ -26,6 +28,21 @@ def in_words(survey: Survey, *, target: str, observed: Sequence[Observed] | None
         lines.append(f"{count(len(survey.skipped), 'tenant')} skipped: {few([one.slug for one in survey.skipped])}")
     lines += failures_in_words(list(survey.failures))
     return "\n".join(lines) or "no tenants"
+
+
+def rollback_in_words(rollback: Rollback) -> str:
+    """What taking a rollout back would do: one paragraph a group, and who is left alone."""
+    taken = rollback.rollout
+    by = f" by {taken.who}" if taken.who else ""
+    lines = [f"rollout {taken.pk} to {taken.target}, {taken.state}, begun {taken.started_at:%Y-%m-%d %H:%M} UTC{by}"]
+    if rollback.survey.plans or rollback.survey.failures:
+        lines.append(in_words(rollback.survey, target=rollback.title))
+    lines += skipped_in_words(rollback.skipped)
+    if rollback.request is None:
+        lines.append("It changed no tenant that is there still.")
+    elif rollback.request.moves_fleet:
+        lines.append("New tenants are made where the fleet then stands.")
+    return "\n".join(lines)
 
 
 def as_sql(survey: Survey, *, target: str) -> str:

@@ -3,96 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-import time
-from typing import Any, TextIO
+from collections.abc import Iterable
+from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-from tenants.models import Tenant
 from tenants.models.rollout import AttemptState
+from tenants.rollout.progress import count
 from tenants.rollout.result import Report, TenantFailure
 from tenants.rollout.survey import Survey
-from tenants.rollout.worker import Outcome
 
 SHOWN_FAILURES = 20
 """A summary stays readable with thousands of failures: equal ones are one line, and so many lines are shown."""
-
-LINE_EVERY_S = 5.0
-
-
-class LiveProgress:
-    """A bar on a terminal, with failures above it as they happen."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._progress = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(file=stream),
-        )
-
-    def __enter__(self) -> LiveProgress:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
-
-    def begun(self, rollout_id: str | None, title: str, total: int) -> None:
-        self._title = f"to {title}"
-        self._task = self._progress.add_task(self._title, total=total)
-
-    def wave(self, title: str, number: int, of: int, tenants: int) -> None:
-        self._progress.update(self._task, description=f"{self._title}, wave {number} of {of} ({title})")
-
-    def done(self, tenant: Tenant | None, outcome: Outcome) -> None:
-        if outcome.failure is not None:
-            self._progress.console.print(_failure_line(tenant, outcome), markup=False, highlight=False)
-        if tenant is not None:
-            self._progress.advance(self._task)
-
-
-class LineProgress:
-    """Plain lines where there is no terminal: the beginning, each failure, and now and then how far it is."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-        self._total = self._done = 0
-        self._said = time.monotonic()
-
-    def __enter__(self) -> LineProgress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.flush()
-
-    def begun(self, rollout_id: str | None, title: str, total: int) -> None:
-        self._total = total
-        self._say(f"rollout {rollout_id} to {title}: {count(total, 'tenant')}")
-
-    def wave(self, title: str, number: int, of: int, tenants: int) -> None:
-        self._say(f"wave {number} of {of} ({title}): {count(tenants, 'tenant')}")
-
-    def done(self, tenant: Tenant | None, outcome: Outcome) -> None:
-        self._done += tenant is not None
-        if outcome.failure is not None:
-            self._say(_failure_line(tenant, outcome))
-        elif time.monotonic() - self._said > LINE_EVERY_S:
-            self._say(f"{self._done} of {self._total} tenants")
-
-    def _say(self, line: str) -> None:
-        self._said = time.monotonic()
-        print(line, file=self._stream)
-
-
-def progress(stream: TextIO | None = None) -> LiveProgress | LineProgress:
-    """The progress display that fits the stream (default: stderr)."""
-    stream = stream or sys.stderr
-    return LiveProgress(stream) if stream.isatty() else LineProgress(stream)
 
 
 def as_json(report: Report) -> str:
@@ -141,32 +61,47 @@ def survey_as_dict(survey: Survey, *, target: str, seconds: float) -> dict[str, 
 
 
 def in_words(report: Report) -> str:
-    """The summary at a rollout's end, and the next command."""
+    """The summary at a rollout's end, and the next command. As long for thousands of tenants as for some."""
     counts = report.counts
-    parts = [
-        f"{counts[AttemptState.MIGRATED]} migrated",
-        f"{counts[AttemptState.UP_TO_DATE]} up to date",
-        f"{counts[AttemptState.FAILED]} failed",
-        f"{counts[AttemptState.SKIPPED]} skipped",
-        f"{report.pending} pending",
-    ]
-    shown = ", ".join(part for part in parts if not part.startswith("0 "))
+    numbers = {
+        "migrated": counts[AttemptState.MIGRATED],
+        "up to date": counts[AttemptState.UP_TO_DATE],
+        "failed": counts[AttemptState.FAILED],
+        "skipped": counts[AttemptState.SKIPPED],
+        "pending": report.pending,
+    }
+    shown = ", ".join(f"{number:,} {what}" for what, number in numbers.items() if number)
     state = report.state.replace("_", " ")
-    result = f"{shown} of {report.total}" if shown else "there are no tenants" if not report.total else "0 tenants"
+    result = f"{shown} of {report.total:,}" if shown else "there are no tenants" if not report.total else "0 tenants"
     lines = [f"{state}: {result}, to {report.target}, in {report.seconds:.1f} s"]
     lines += failures_in_words(report.failures)
+    lines += skipped_in_words(report.skipped)
+    if report.aborted_by is not None and report.pending:
+        lines.append(f"aborted by {report.aborted_by}")
+    return "\n".join(lines + _what_next(report))
+
+
+def _what_next(report: Report) -> list[str]:
+    if report.rollout is None:
+        return []
+    rollout, migrated = report.rollout[:8], report.counts[AttemptState.MIGRATED]
+    lines: list[str] = []
     if report.state == "failed" and any(failed.tenant is None for failed in report.failures):
-        lines.append("It failed on the template, so no tenant was touched. Mend the migration and run the same again.")
+        lines.append("It failed on the template, so no tenant was touched. When the migration is mended:")
     elif report.state == "failed":
         lines.append(
             "Tenants that failed stand where they stood before the failed migration. When the cause is mended:"
         )
-        lines.append("    manage.py migrate_tenants --only-failed")
     elif report.state == "interrupted" and not report.lost:
-        lines.append("Nothing is half done. To go on, run the same command again.")
+        lines.append("Nothing is half done. To go on:")
     if report.lost:
         lines.append(lost_in_words(report))
-    return "\n".join(lines)
+    elif lines:
+        lines.append(f"    manage.py migrate_tenants --resume {rollout}")
+    if migrated:
+        lines += [f"To take it back where it was done ({count(migrated, 'tenant')}):"]
+        lines += [f"    manage.py tenants rollback {rollout}"]
+    return lines
 
 
 def lost_in_words(report: Report) -> str:
@@ -179,6 +114,14 @@ def lost_in_words(report: Report) -> str:
 
 def head_in_words(head: dict[str, str]) -> str:
     return ", ".join(f"{app}.{name}" for app, name in sorted(head.items())) or "nothing applied"
+
+
+def skipped_in_words(skipped: Iterable[tuple[str, str]]) -> list[str]:
+    """Slugs and why, equal reasons as one line."""
+    alike: dict[str, list[str]] = {}
+    for slug, reason in skipped:
+        alike.setdefault(reason, []).append(slug)
+    return [f"  skipped {few(who)}: {reason}" for reason, who in alike.items()]
 
 
 def failures_in_words(failures: list[TenantFailure]) -> list[str]:
@@ -202,10 +145,6 @@ def few(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
 def _failure_as_dict(failed: TenantFailure) -> dict[str, Any]:
     failure = failed.failure
     return {
@@ -216,10 +155,3 @@ def _failure_as_dict(failed: TenantFailure) -> dict[str, Any]:
         "message": failure.message,
         "attempts": failed.attempts,
     }
-
-
-def _failure_line(tenant: Tenant | None, outcome: Outcome) -> str:
-    failure = outcome.failure
-    assert failure is not None
-    where = f" in {failure.migration}" if failure.migration else ""
-    return f"{tenant.slug if tenant else 'template'} failed{where}: {failure.error}: {failure.message}"

@@ -179,7 +179,7 @@ def _bring_once(
     run(connection, program, facts, options, on_step=done.append)
     if facts.cut_off is not None:
         # Perhaps only that was finished; the lock is still ours.
-        return _bring_once(database, connection, programs, options, done)
+        return _bring_once(database, connection, programs, options, looks, done)
     after = recorded_after(facts.applied, program.plan)
     return Outcome(AttemptState.MIGRATED, applied=(*after, *program.replacements))
 

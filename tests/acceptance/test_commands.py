@@ -9,7 +9,10 @@ from django.core.management import call_command
 
 from tenant_data.models import Document
 from tenants.context import use_tenant
-from tenants.models import Server, Tenant
+from tenants.lifecycle import suspend
+from tenants.models import Rollout, RolloutAttempt, Server, Tenant
+from tenants.rollout.process import os_user
+from tests.acceptance.test_rollouts import RunPythonThatRaisesOnOneTenant
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, NotesMigrations
 
@@ -86,8 +89,6 @@ class MigrateTenants:
         assert fleet.migrate_json("--server", Server.objects.get().name)["tenants"]["total"] == 3
 
     def test_skips_a_suspended_tenant(self, fleet: Fleet) -> None:
-        from tenants.lifecycle import suspend
-
         (tenant,) = fleet.make("first")
         suspend(tenant)
         found = fleet.migrate_json()
@@ -207,6 +208,64 @@ class Tenants:
         fleet.migrate_json()
         found = json.loads(fleet.manage("tenants", "history", "first", "--format", "json").stdout)
         assert found[0]["migrations"] == ["notes.0002_colour"]
+
+
+class History:
+    @pytest.fixture
+    def failed(self, fleet: Fleet, notes: NotesMigrations) -> dict:
+        """The first tenant was migrated, the second failed, the third was suspended."""
+        _, second, third = fleet.make("first", "second", "third")
+        as_owner(second, "INSERT INTO notes_note (text) VALUES ('bad')")
+        suspend(third)
+        raises = RunPythonThatRaisesOnOneTenant.RAISES
+        notes.add("0002_picky", ADD_COLOUR, "migrations.RunPython(forwards)", before=raises)
+        return fleet.migrate_json("--on-error", "continue", SILO_CODE_VERSION="v1.2.3")
+
+    def test_says_who_ran_which_code_for_how_long(self, fleet: Fleet, failed: dict) -> None:
+        (found,) = json.loads(fleet.manage("tenants", "history", "--format", "json").stdout)
+        assert list(found) == [
+            *("started_at", "rollout", "target", "state", "migrated", "up_to_date", "failed", "skipped"),
+            *("seconds", "by", "version"),
+        ]
+        assert (found["by"], found["version"], found["migrated"], found["failed"]) == (os_user(), "v1.2.3", 1, 1)
+        assert found["seconds"] > 0
+        assert f"{os_user()}  v1.2.3" in fleet.manage("tenants", "history").stdout
+
+    def test_shows_one_rollout_with_its_failures(self, fleet: Fleet, failed: dict) -> None:
+        shown = fleet.manage("tenants", "history", "--rollout", failed["rollout"][:8]).stdout
+        assert "failed on second: notes.0002_picky: ValueError: a note is bad" in shown
+        assert "skipped third: it is suspended" in shown
+        assert "Traceback" not in shown
+        asked = fleet.manage("tenants", "history", "--rollout", failed["rollout"], "--traceback").stdout
+        assert 'raise ValueError("a note is bad")' in asked
+
+    def test_shows_one_rollout_to_scripts(self, fleet: Fleet, failed: dict) -> None:
+        arguments = ("tenants", "history", "--rollout", failed["rollout"], "--format", "json")
+        found = json.loads(fleet.manage(*arguments).stdout)
+        assert found["failures"] == failed["failures"]
+        assert found["skipped"] == [{"tenant": "third", "reason": "it is suspended"}]
+        assert found["options"]["on_error"] == "continue"
+        (traced,) = json.loads(fleet.manage(*arguments, "--traceback").stdout)["failures"]
+        assert "a note is bad" in traced["traceback"]
+
+    @pytest.mark.parametrize("arguments", [["--rollout", "nonsense"], ["first", "--rollout", "x"]])
+    def test_refuses_with_2_what_there_is_not(self, fleet: Fleet, arguments: list[str]) -> None:
+        assert fleet.manage("tenants", "history", *arguments).returncode == 2
+
+    def test_keeps_where_each_tenant_stood_before_and_after(self, fleet: Fleet, failed: dict) -> None:
+        attempts = {attempt.tenant.slug: attempt for attempt in RolloutAttempt.objects.all() if attempt.tenant}
+        assert attempts["first"].head_before["notes"] == "0001_initial"
+        assert attempts["first"].head_after["notes"] == "0002_picky"
+        assert (attempts["second"].head_before["notes"], attempts["second"].head_after) == ("0001_initial", {})
+
+    def test_has_the_same_plan_hash_for_the_same_fleet_and_code(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first", "second")
+        notes.add("0002_colour", ADD_COLOUR)
+        one = fleet.migrate_json()["rollout"]
+        back = fleet.migrate_json("notes", "0001")["rollout"]
+        again = fleet.migrate_json("--workers", "1")["rollout"]
+        hashes = {str(rollout.pk): rollout.plan_hash for rollout in Rollout.objects.all()}
+        assert hashes[one] == hashes[again] != hashes[back]
 
 
 class TenantsRun:

@@ -10,7 +10,8 @@ from django.core.management.base import CommandError, CommandParser
 
 from tenants.management.arguments import add_format
 from tenants.management.rollouts import carry_out, tell
-from tenants.rollout import report
+from tenants.rollout import preview, report
+from tenants.rollout.observe import observe
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.result import Report
 from tenants.rollout.rollback import Rollback, plan_rollback
@@ -33,7 +34,7 @@ def run(options: dict[str, Any], out: TextIO) -> int:
         out.write(_plan(rollback, as_json=options["format"] == "json") + "\n")
         return 0
     # stdout carries the result alone.
-    sys.stderr.write(f"{report.rollback_in_words(rollback)}\n")
+    sys.stderr.write(f"{preview.rollback_in_words(rollback)}\n")
     if rollback.request is None:
         return tell(Report(rollback.title), options, out.write)
     if options["interactive"]:
@@ -52,9 +53,10 @@ def _ask() -> None:
 
 def _plan(rollback: Rollback, *, as_json: bool) -> str:
     if not as_json:
-        return report.rollback_in_words(rollback)
+        return preview.rollback_in_words(rollback)
     result = report.survey_as_dict(rollback.survey, target=rollback.title, seconds=rollback.seconds)
     result["tenants"]["skipped"] += len(rollback.skipped)
     result["tenants"]["total"] += len(rollback.skipped)
-    result["plan"] = report.plan_as_list(rollback.survey, with_sql=False)
+    observed = [observe(plan) for plan in rollback.survey.behind]
+    result["plan"] = preview.as_list(rollback.survey, observed, with_sql=False)
     return json.dumps(result)
