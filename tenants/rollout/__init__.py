@@ -8,6 +8,8 @@
   a server at once, `policy` what is tried again and when it is enough.
 - Looking at it first: `observe` tries it on a scratch database, where `locks` asks PostgreSQL what it holds and `lint`
   asks linters; `observation` is what was seen.
-- Telling of it: `watcher` hears, `ledger` records, `result` counts, `report` speaks; of what is only looked at,
-  `preview`.
+- Telling it: `control` pauses and aborts a rollout from another process, `rollback` takes one back, by the `footprint`
+  that each leaves in the tenants.
+- Telling of it: `watcher` hears, `progress` shows it at once (`live` on a terminal), `ledger` records, `process` says
+  who ran which code, `result` counts, `report` speaks; of what is only looked at, `preview`.
 """
