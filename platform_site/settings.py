@@ -172,6 +172,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     # A file is sent as multipart and comes back as a description of it.
     "COMPONENT_SPLIT_REQUEST": True,
+    # Two replies have it, and servers have a state as well.
+    "ENUM_NAME_OVERRIDES": {"RolloutStateEnum": "tenants.models.rollout.RolloutState"},
     # Served by Silo itself, no CDN.
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

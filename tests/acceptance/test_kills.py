@@ -108,7 +108,7 @@ STATE = """
     SELECT (SELECT json_object_agg(name, times) FROM notes_tally),
            (SELECT json_object_agg(text, times) FROM (SELECT text, count(*) AS times FROM notes_note GROUP BY 1) AS t),
            (SELECT json_agg(app || '.' || name ORDER BY app, name) FROM django_migrations),
-           (SELECT json_agg(name) FROM silo.facts),
+           (SELECT json_agg(name ORDER BY name) FROM silo.facts),
            (SELECT count(*) FROM pg_index WHERE NOT (indisvalid AND indisready))
 """
 """Data, records, Silo's notes, and indexes that are not valid, which pg_dump does not tell."""
