@@ -41,7 +41,6 @@ LEASE_S = 2.0
 """So long after the last look at its lock a rollout begins tenants; whoever finds the lock free waits as long."""
 
 
-
 class Ledger:
     """One rollout's entries. Made by ``begin``, ended by ``finish``."""
 
@@ -168,14 +167,14 @@ class Ledger:
         before = Installation.current().head_key
         Rollout.objects.filter(pk=self.rollout.pk).update(fleet_before=before, fleet_after=head_key)
 
-    def finish(self, state: RolloutState, *, plan_hash: str) -> None:
+    def finish(self, state: RolloutState, *, plan_hash: str = "") -> None:
         """Write the rest, and how it ended; then let the next rollout begin."""
         try:
             self.write()
             self.rollout.move_to(state, plan_hash=plan_hash)
         except TransitionError:
             # Main lost our lock's session, so another rollout took this one for dead. The tenants know better.
-            logger.warning("Another process has ended %s in the ledger meanwhile", self.rollout, exc_info=True)
+            logger.warning("Another process has ended %s in the ledger meanwhile", self.rollout)
         finally:
             self._session.close()
 
