@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ import psycopg2
 from django.db import connections
 
 from tenants.databases import clone, roles
-from tenants.databases.sessions import maintenance, owner_session
+from tenants.databases.sessions import maintenance, owner_session, take_server_lock
 from tenants.lifecycle import create_tenant
 from tenants.models import Installation, Rollout, Server, Template, Tenant
+from tenants.rollout.templates import BUILD_LOCK
 from tenants.routing.connections import address_of
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -113,6 +115,9 @@ def drop_tenant(tenant: Tenant) -> None:
 def clean_up(kept: set[Tenant], templates: set[Template], head_key: str) -> None:
     """Bring main and the server back to the base: what a test made goes."""
     Rollout.objects.all().delete()
+    with maintenance(own_server()) as cursor:
+        # The server goes on for a killed builder until its CREATE DATABASE is done, and would leave one without a row.
+        assert take_server_lock(cursor, BUILD_LOCK, Installation.current().id, wait=timedelta(seconds=60))
     for tenant in Tenant.objects.exclude(pk__in=[tenant.pk for tenant in kept]):
         drop_tenant(tenant)
     for template in Template.objects.exclude(pk__in=[template.pk for template in templates]):

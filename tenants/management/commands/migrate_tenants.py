@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from datetime import timedelta
 from typing import Any
 
@@ -14,15 +12,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError, TenantError
 from tenants.management.arguments import add_format, duration, key_value, parsed_by, positive
-from tenants.management.rollouts import NOT_ALL_THERE, carry_out
-from tenants.rollout import preview, report
-from tenants.rollout.observe import observe
+from tenants.management.rollouts import carry_out
 from tenants.rollout.policy import MaxFailures
-from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.request import DEFAULT_WORKERS, Request
 from tenants.rollout.resume import request_again
 from tenants.rollout.selection import Selection
-from tenants.rollout.survey import survey
 from tenants.rollout.target import resolve
 from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
@@ -67,37 +61,22 @@ class Command(BaseCommand):
         add_manner(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        changes_nothing = options["plan"] or options["sql"] or options["check"]
         try:
-            if options["plan"] or options["sql"] or options["check"]:
-                self._show(options)
-            else:
-                self._migrate(options)
+            code = self._show(options) if changes_nothing else self._migrate(options)
         except TenantError as error:
             raise CommandError(str(error), returncode=REFUSED) from error
-
-    def _migrate(self, options: dict[str, Any]) -> None:
-        code = carry_out(request_of(options), options, self.stdout.write)
         if code:
             raise SystemExit(code)
 
-    def _show(self, options: dict[str, Any]) -> None:
-        require_main_migrated()
-        began = time.perf_counter()
+    def _migrate(self, options: dict[str, Any]) -> int:
+        return carry_out(request_of(options), options, self.stdout.write)
+
+    def _show(self, options: dict[str, Any]) -> int:
+        from tenants.management import dry_runs  # Only here: importing it takes longer than migrating a tenant.
+
         target = resolve(options["app_label"], options["migration"])
-        found = survey(selection_of(options).tenants(), target, workers=options["workers"])
-        if options["sql"] and options["format"] == "text":
-            self.stdout.write(preview.as_sql(found, target=target.title))
-        else:
-            observed = None if options["check"] else [observe(plan) for plan in found.behind]
-            if options["format"] == "text":
-                self.stdout.write(preview.in_words(found, target=target.title, observed=observed))
-            else:
-                result = report.survey_as_dict(found, target=target.title, seconds=time.perf_counter() - began)
-                if observed is not None:
-                    result["plan"] = preview.as_list(found, observed, with_sql=options["sql"])
-                self.stdout.write(json.dumps(result))
-        if found.failures or (options["check"] and found.behind):
-            raise SystemExit(NOT_ALL_THERE)
+        return dry_runs.show(selection_of(options), target, options, self.stdout.write)
 
 
 def add_selection(parser: CommandParser) -> None:
