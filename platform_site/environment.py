@@ -41,10 +41,12 @@ def flag(name: str, *, default: bool) -> bool:
     return value in TRUE if value else default
 
 
-def count(name: str, *, default: int) -> int:
+def count(name: str, *, default: int, at_least: int = 0) -> int:
     value = text(name, str(default))
     if not value.isdecimal():
         raise wrong(name, f"is {value!r}, which is not a whole number", f"Set {name}={default}, for example.")
+    if int(value) < at_least:
+        raise wrong(name, f"is {value}, which is less than {at_least}", f"Set {name}={default}, for example.")
     return int(value)
 
 

@@ -5,6 +5,7 @@ only staff (a session or a token) and callers on this very machine; to anyone el
 """
 
 import ipaddress
+import os
 from collections.abc import Iterator
 
 from django.db import DatabaseError, connections
@@ -14,14 +15,23 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 from rest_framework.decorators import api_view, permission_classes
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
 from tenants.models import Rollout, Tenant
+from tenants.routing.pool import process_pool
 
+POOL_COUNTERS = {
+    "opened": "Connections opened.",
+    "reused": "Connections taken from the pool.",
+    "evicted": "Connections closed to make room for another tenant's.",
+    "found_dead": "Idle connections that the server had ended.",
+    "timed_out": "Threads that waited in vain.",
+    "waited_seconds": "Seconds waited for a connection, all threads together.",
+}
 FORWARDED_HEADERS = ("X-Forwarded-For", "Forwarded", "X-Real-IP")
 
 
@@ -44,12 +54,16 @@ def readyz(_request: HttpRequest) -> HttpResponse:
 @api_view(["GET"])
 @permission_classes([AllowAny])
 def metrics(request: Request) -> HttpResponse:
-    """Prometheus' text format: tenants and rollouts by state. One GROUP BY each; 503 where main does not answer."""
+    """Prometheus' text format: tenants and rollouts by state, and this process's pool of connections.
+
+    One GROUP BY each for the former; 503 where main does not answer.
+    """
     try:
         if not (_comes_from_this_machine(request) or request.user.is_staff):
             raise Http404
         registry = CollectorRegistry(auto_describe=False)
         registry.register(FleetCollector())
+        registry.register(PoolCollector())
         return HttpResponse(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
     except DatabaseError:
         return HttpResponse("the main database does not answer\n", status=503, content_type="text/plain")
@@ -61,6 +75,28 @@ class FleetCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield _by_state("silo_tenants", "Tenants by state.", Tenant)
         yield _by_state("silo_rollouts", "Rollouts by state.", Rollout)
+
+
+class PoolCollector(Collector):
+    """Of the process that happens to answer, so each sample carries its number."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        pool, process = process_pool(), str(os.getpid())
+        sessions = GaugeMetricFamily(
+            "silo_pool_connections", "Connections to tenants' databases.", labels=["process", "state"]
+        )
+        waiting = GaugeMetricFamily("silo_pool_waiting", "Threads that wait for a connection.", labels=["process"])
+        size = GaugeMetricFamily("silo_pool_size", "How many connections there may be.", labels=["process"])
+        numbers = pool.numbers()
+        for state in ("in_use", "idle"):
+            sessions.add_metric([process, state], numbers[state])
+        waiting.add_metric([process], numbers["waiting"])
+        size.add_metric([process], pool.limits.size)
+        yield from (sessions, waiting, size)
+        for name, help_text in POOL_COUNTERS.items():
+            family = CounterMetricFamily(f"silo_pool_{name}", help_text, labels=["process"])
+            family.add_metric([process], getattr(pool.counts, name))
+            yield family
 
 
 def _by_state(name: str, help_text: str, model: type[Tenant] | type[Rollout]) -> GaugeMetricFamily:

@@ -10,6 +10,10 @@ TENANT_CREDENTIALS_KEY       tenants' database passwords are derived from it; ne
 ALLOWED_HOSTS                host names that Silo is served under, with commas; needed with DEBUG off
 TENANT_DOMAIN                optional: `acme.<domain>` then names the tenant acme
 TENANT_BEHIND_POLICY         a tenant that is behind the code: `refuse` (503, the default) or `serve`
+TENANT_POOL_SIZE             how many connections to tenants' databases a process may have; default 20
+TENANT_POOL_PER_TENANT       how many of them with one tenant; default 10
+TENANT_POOL_IDLE_AGE         seconds after which an unused one is closed; default 60; 0 keeps none
+TENANT_POOL_WAIT             seconds to wait for one where all are in use, then 503; default 5
 CELERY_BROKER_URL            optional: rollouts on many machines
 SILO_CODE_VERSION            what rollouts write down as their code; default: the commit that is checked out
 TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand before Silo; default 0
@@ -27,6 +31,10 @@ TENANT_CREDENTIALS_KEY = environment.secret("TENANT_CREDENTIALS_KEY", debug=DEBU
 ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS", debug=DEBUG)
 TENANT_DOMAIN = environment.domain("TENANT_DOMAIN")
 TENANT_BEHIND_POLICY = environment.choice("TENANT_BEHIND_POLICY", ("refuse", "serve"))
+TENANT_POOL_SIZE = environment.count("TENANT_POOL_SIZE", default=20, at_least=1)
+TENANT_POOL_PER_TENANT = environment.count("TENANT_POOL_PER_TENANT", default=10, at_least=1)
+TENANT_POOL_IDLE_AGE = environment.count("TENANT_POOL_IDLE_AGE", default=60)
+TENANT_POOL_WAIT = environment.count("TENANT_POOL_WAIT", default=5)
 CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL")
 SILO_CODE_VERSION = environment.text("SILO_CODE_VERSION")
 TRUSTED_PROXIES = environment.count("TRUSTED_PROXIES", default=0)

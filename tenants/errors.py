@@ -72,6 +72,16 @@ class DatabaseCrowdedError(TenantUnavailableError):
     """The tenant's database gives no more sessions."""
 
 
+class ConnectionsInUseError(TenantUnavailableError):
+    """All connections to tenants' databases are in use; if this lasts, raise TENANT_POOL_SIZE or its fellows."""
+
+    retry_after_s = 5
+
+
+class ForeignDatabaseError(TenantUnavailableError):
+    """The tenant's database is stamped as another tenant's, and is not served; see the runbook on restoring."""
+
+
 class TransitionError(TenantError):
     """Its state does not allow this."""
 

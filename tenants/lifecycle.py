@@ -12,6 +12,7 @@ from tenants.databases.provision import activate, catch_up, provision
 from tenants.databases.sessions import maintenance, require_exists
 from tenants.errors import InvalidTenantError, TenantExistsError, TransitionError
 from tenants.models import Role, Server, Tenant, UserTenantAssociation
+from tenants.routing.registry import directory
 
 if TYPE_CHECKING:
     from accounts.models import User
@@ -68,6 +69,7 @@ def suspend(tenant: Tenant) -> None:
         tenant.move_to(Tenant.State.SUSPENDED)
     with maintenance(tenant.server) as cursor:
         close_connections(cursor, tenant.alias)
+    directory.forget(tenant)
 
 
 def resume(tenant: Tenant) -> None:

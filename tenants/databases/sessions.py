@@ -88,7 +88,8 @@ def owner_session(
     alias, opened = database.alias, databases().open_here()
     with acting_on(database):
         before = connections[alias] if alias in opened else None
-        owner = DatabaseWrapper(_owner_settings(database, limits or SessionLimits(), application_name), alias)
+        settings = _owner_settings(database, limits or SessionLimits(), application_name)
+        owner = DatabaseWrapper(settings, alias, is_pooled=False)
         connections[alias] = owner
         try:
             yield owner

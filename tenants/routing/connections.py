@@ -126,6 +126,8 @@ def runtime_settings(tenant: Tenant) -> type_settings:
         PORT=port,
         OPTIONS={
             "connect_timeout": CONNECT_TIMEOUT_S,
+            "keepalives_idle": 15,
+            "tcp_user_timeout": 30_000,
             "application_name": "silo",
             # Given at the start it costs no round trip, and DISCARD ALL does not undo it.
             "options": "-c TimeZone=UTC",

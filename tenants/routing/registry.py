@@ -16,6 +16,7 @@ from tenants import naming
 from tenants.errors import UnknownTenantError
 from tenants.models import Tenant
 from tenants.routing.connections import close_here, databases
+from tenants.routing.pool import process_pool
 
 Result = TypeVar("Result")
 
@@ -39,6 +40,10 @@ class TenantDirectory:
 
     def enter(self, tenant: Tenant) -> None:
         databases().remember(tenant)
+
+    def forget(self, tenant: Tenant) -> None:
+        """Know nothing of a tenant that has changed, and keep no session with it. In this process."""
+        process_pool().empty(tenant.alias)
 
     def leave(self, alias: str) -> None:
         close_here(alias)

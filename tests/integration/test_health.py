@@ -1,8 +1,14 @@
 """What machines are told at /healthz, /readyz and /metrics, and what strangers are not."""
 
+import os
+
 import pytest
-from django.db import DatabaseError
+from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
+
+from tenants.context import use_tenant
+from tenants.routing.connections import databases
+from tenants.routing.pool import process_pool
 
 ELSEWHERE = {"REMOTE_ADDR": "203.0.113.7"}
 
@@ -44,6 +50,16 @@ class Metrics:
     def test_cost_two_queries(self, client, django_assert_num_queries):
         with django_assert_num_queries(2):
             client.get("/metrics")
+
+    def test_say_how_many_connections_this_process_has(self, client, acme):
+        databases().unpin(acme.alias)
+        process_pool().empty(acme.alias)
+        with use_tenant(acme):
+            connections[acme.alias].ensure_connection()
+        lines = client.get("/metrics").text.splitlines()
+        assert f'silo_pool_connections{{process="{os.getpid()}",state="idle"}} 1.0' in lines
+        assert f'silo_pool_size{{process="{os.getpid()}"}} 20.0' in lines
+        assert f'silo_pool_opened_total{{process="{os.getpid()}"}} {process_pool().counts.opened}.0' in lines
 
     def test_do_not_exist_for_a_stranger_elsewhere(self, client):
         assert client.get("/metrics", **ELSEWHERE).status_code == 404

@@ -186,6 +186,11 @@ class SingleValues:
         with pytest.raises(ImproperlyConfigured, match="not a whole number"):
             environment.count("TRUSTED_PROXIES", default=0)
 
+    def test_a_count_may_have_a_least(self, variable):
+        variable("TENANT_POOL_SIZE", "0")
+        with pytest.raises(ImproperlyConfigured, match="TENANT_POOL_SIZE is 0, which is less than 1"):
+            environment.count("TENANT_POOL_SIZE", default=20, at_least=1)
+
     @pytest.mark.parametrize("value", ["https://silo.example", ".silo.example", "silo.example:8000"])
     def test_a_domain_has_no_scheme_dot_or_port(self, value, variable):
         variable("TENANT_DOMAIN", value)

@@ -2,31 +2,107 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
 
+import psycopg2
+from django.db import connections
 from django.db.backends.postgresql import base as postgresql
+from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 
+from tenants import naming
 from tenants.context import current_alias
-from tenants.errors import WrongTenantError
+from tenants.errors import ForeignDatabaseError, WrongTenantError
 from tenants.routing.connections import databases
+from tenants.routing.pool import process_pool
+from tenants.routing.session import Session
+
+logger = logging.getLogger(__name__)
+
+_STAMP = "SELECT value FROM silo.facts WHERE name = 'tenant'"
 
 
 class DatabaseWrapper(postgresql.DatabaseWrapper):
-    """Every statement takes a cursor from here: the last place that can see a query go to the wrong tenant."""
+    """Every statement takes a cursor from here: the last place that can see a query go to the wrong tenant.
 
-    def __init__(self, settings_dict: dict[str, Any], alias: str) -> None:
+    Its session with PostgreSQL comes from the process's pool and goes back there. A session of the owner
+    (``is_pooled=False``) is the connection's own: it has limits and locks that are for one piece of work.
+    """
+
+    def __init__(self, settings_dict: dict[str, Any], alias: str, *, is_pooled: bool = True) -> None:
         super().__init__(settings_dict, alias)
         databases().open_here().add(alias)
         self.sessions_opened = 0
         """Leaving ``atomic`` over a lost session opens a new one at once; only this count tells."""
+        self._is_pooled = is_pooled and naming.is_tenant_alias(alias)
+        self._session: Session | None = None
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        session = super().get_new_connection(conn_params)
         self.sessions_opened += 1
-        return session
+        if not self._is_pooled:
+            return super().get_new_connection(conn_params)
+        # Django sets it where it connects, which it does not where a session is used again.
+        self.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
+        self._session = process_pool().take(self.alias, conn_params, lambda: self._connect_as_tenant(conn_params))
+        return self._session.connection
+
+    def create_cursor(self, name: str | None = None) -> Any:
+        cursor = super().create_cursor(name)
+        if self._session is not None:
+            self._session.cursors.add(cursor)
+        return cursor
+
+    def forget(self) -> None:
+        """Let go of a session that a child process inherited. What was in ``atomic`` cannot go on, and raises."""
+        self._session = self.connection = None
+        self.closed_in_transaction = self.needs_rollback = self.in_atomic_block
+
+    def _connect_as_tenant(self, conn_params: dict[str, Any]) -> Any:
+        connection = super().get_new_connection(conn_params)
+        try:
+            _require_own(connection, self.alias)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _close(self) -> None:
+        session, self._session = self._session, None
+        if session is None:
+            return super()._close()  # type: ignore[misc]
+        self.connection = None
+        with self.wrap_database_errors:
+            process_pool().give(session)
 
     def _cursor(self, name: str | None = None) -> Any:
         current = current_alias()
         if current is not None and current != self.alias:
             raise WrongTenantError(f"a query for {self.alias} while {current} is current")
         return super()._cursor(name)  # type: ignore[misc]
+
+
+def _require_own(connection: Any, alias: str) -> None:
+    """Raise ``ForeignDatabaseError`` unless the database says that it is this tenant's.
+
+    A dump restored into the wrong place, or two databases whose names were swapped, would else be served.
+    """
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        try:
+            cursor.execute(_STAMP)
+            stamp = (cursor.fetchone() or [None])[0]
+        except (psycopg2.errors.UndefinedTable, psycopg2.errors.InsufficientPrivilege):
+            stamp = None
+    if stamp != str(naming.tenant_id_of(alias)):
+        logger.error("The database %s says that it is of the tenant %s; it is not served", alias, stamp)
+        raise ForeignDatabaseError(f"{alias} says that it is of the tenant {stamp}", alias=alias, stamp=stamp)
+
+
+def _forget_in_child() -> None:
+    for connection in connections.all(initialized_only=True):
+        if isinstance(connection, DatabaseWrapper):
+            connection.forget()
+
+
+os.register_at_fork(after_in_child=_forget_in_child)
