@@ -89,6 +89,7 @@ def resume(tenant: Tenant) -> None:
         except BaseException:
             close_connections(cursor, tenant.alias)
             raise
+    directory.forget(tenant)
 
 
 def _in_words(error: ValidationError) -> str:

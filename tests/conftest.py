@@ -24,6 +24,7 @@ from tenants.lifecycle import create_tenant
 from tenants.models import Installation, Role, Template, Tenant, UserTenantAssociation
 from tenants.routing.backend.base import DatabaseWrapper
 from tenants.routing.connections import databases
+from tenants.routing.registry import directory
 from tests.support import fleet as fleets
 from tests.support.fleet import Fleet
 from tests.support.migrations import NotesMigrations, notes_migrations_in
@@ -64,6 +65,7 @@ def django_db_setup(
         base = [create_tenant(slug=slug) for slug in ("acme", "globex")]
     yield
     with django_db_blocker.unblock():
+        directory.news.stop()  # its session would keep the database from being dropped
         server = base[0].server
         for tenant in Tenant.objects.all():
             fleets.drop_tenant(tenant)

@@ -6,6 +6,8 @@ Django walks every alias of ``DATABASES`` at the start and end of each request; 
 from __future__ import annotations
 
 import threading
+import weakref
+from collections import OrderedDict
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +24,32 @@ POSTGRESQL_PORT = 5432
 
 type_settings = dict[str, Any]
 
+MOST_KEPT = 1_000
+"""How many tenants' settings are kept though no connection uses them."""
+
+
+class TenantSettings(type_settings):
+    """Django's settings of one tenant's connections. A plain dict could not be held weakly."""
+
+    is_trusted = True
+    """Whether the tenant has not changed since; otherwise it is read anew when its alias is next asked for."""
+
 
 class TenantDatabases(dict[str, type_settings]):
     """The mapping to put in ``settings.DATABASES``. Holds what settings.py names, and any tenant's alias on demand.
 
     Iterating yields only the named ones, those this thread has open, and those pinned. An alias always gives the same
-    dict, with Django's defaults filled in. One that belongs to no tenant raises ``KeyError``.
+    dict while it is used, with Django's defaults filled in. One that belongs to no tenant raises ``KeyError``.
+    What nobody uses is forgotten.
     """
 
     def __init__(self, named: dict[str, type_settings]) -> None:
         super().__init__(named)
-        self._tenants: dict[str, type_settings] = {}
+        self._tenants: weakref.WeakValueDictionary[str, TenantSettings] = weakref.WeakValueDictionary()
+        """All that anyone holds, each connection included: so an alias gives one dict as long as one is in use."""
+        self._kept: OrderedDict[str, TenantSettings] = OrderedDict()
+        """Those of the tenants that were asked for last, the latest at the end."""
+        self._changing = threading.Lock()
         self._pinned: set[str] = set()
         self._thread = threading.local()
 
@@ -82,21 +99,41 @@ class TenantDatabases(dict[str, type_settings]):
     def is_pinned(self, alias: str) -> bool:
         return alias in self._pinned
 
-    def remember(self, tenant: Tenant) -> None:
+    def remember(self, tenant: Tenant) -> TenantSettings:
         """Take a tenant's address and credentials as they are now. Connections opened from here on use them."""
         fresh = runtime_settings(tenant)
-        known = self._tenants.setdefault(tenant.alias, fresh)
-        if known is not fresh:
+        with self._changing:
+            known = self._tenants.setdefault(tenant.alias, fresh)
             known.update(fresh)
+            known.is_trusted = True
+            self._kept[tenant.alias] = known
+            self._kept.move_to_end(tenant.alias)
+            while len(self._kept) > MOST_KEPT:
+                self._kept.popitem(last=False)
+        return known
+
+    def distrust(self, alias: str) -> None:
+        """A tenant has changed: its settings are read anew when they are next asked for."""
+        settings = self._tenants.get(alias)
+        if settings is not None:
+            settings.is_trusted = False
+
+    def distrust_all(self) -> None:
+        for settings in list(self._tenants.values()):
+            settings.is_trusted = False
+
+    def start_anew(self) -> None:
+        """In a child process: a thread that does not exist there may hold the lock."""
+        self._changing = threading.Lock()
 
     def _find(self, alias: str) -> type_settings | None:
-        if alias not in self._tenants and naming.is_tenant_alias(alias):
+        settings = self._tenants.get(alias)
+        if (settings is None or not settings.is_trusted) and naming.is_tenant_alias(alias):
             from tenants.routing.registry import directory  # The registry needs models, and settings.py needs this.
 
             tenant = directory.find_by_alias(alias)
-            if tenant is not None:
-                self.remember(tenant)
-        return self._tenants.get(alias)
+            return self.remember(tenant) if tenant is not None else None
+        return settings
 
 
 def databases() -> TenantDatabases:
@@ -115,10 +152,10 @@ def address_of(server: Server) -> tuple[str, str]:
     return main["HOST"], str(server.port or main["PORT"] or "")
 
 
-def runtime_settings(tenant: Tenant) -> type_settings:
+def runtime_settings(tenant: Tenant) -> TenantSettings:
     """Django's settings of the connection that serves a tenant: its own role, which reaches its own database only."""
     host, port = address_of(tenant.server)
-    return with_defaults(
+    chosen = with_defaults(
         NAME=tenant.alias,
         USER=tenant.alias,
         PASSWORD=runtime_password(tenant),
@@ -133,6 +170,7 @@ def runtime_settings(tenant: Tenant) -> type_settings:
             "options": "-c TimeZone=UTC",
         },
     )
+    return TenantSettings(chosen)
 
 
 def with_defaults(**chosen: Any) -> type_settings:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.http import Http404, JsonResponse
@@ -41,6 +41,7 @@ class TenantMiddleware:
     async_capable = True
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        directory.remember_lookups()
         self.get_response = get_response
         self._is_async = iscoroutinefunction(get_response)
         if self._is_async:
@@ -55,8 +56,12 @@ class TenantMiddleware:
             return self.get_response(request)
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
-        request.tenant = await sync_to_async(tenant_of)(request)  # type: ignore[attr-defined]
-        with _scope_of(request.tenant):  # type: ignore[attr-defined]
+        tenant = request.tenant = await sync_to_async(tenant_of)(request)  # type: ignore[attr-defined]
+        if not _is_served(tenant):
+            with use_main():
+                return await self.get_response(request)
+        # Not the plain `with`: the connection is given back by the thread that has it.
+        async with use_tenant(tenant):
             return await self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
@@ -83,7 +88,9 @@ def tenant_of(request: HttpRequest) -> Tenant | None:
 
 
 def _scope_of(tenant: Tenant | None) -> AbstractContextManager[object]:
-    if tenant is None or tenant.state != tenant.State.ACTIVE:
-        # Said, and not left as it is: should a tenant ever stay current in a thread, no request inherits it.
-        return use_main()
-    return use_tenant(tenant)
+    # Said, and not left as it is: should a tenant ever stay current in a thread, no request inherits it.
+    return use_tenant(tenant) if _is_served(tenant) else use_main()
+
+
+def _is_served(tenant: Tenant | None) -> TypeGuard[Tenant]:
+    return tenant is not None and tenant.state == tenant.State.ACTIVE

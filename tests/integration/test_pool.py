@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -13,12 +15,15 @@ from typing import Any
 
 import psycopg2
 import pytest
+from asgiref.sync import async_to_sync
 from django.db import InterfaceError, ProgrammingError, connections
+from django.test import AsyncClient
 
 from tenants.context import required_alias, tenant_atomic, use_tenant
-from tenants.databases.sessions import owner_session
+from tenants.databases.sessions import maintenance, owner_session
 from tenants.errors import ConnectionsInUseError, ForeignDatabaseError
 from tenants.models import Tenant
+from tenants.routing import connections as connections_of_tenants
 from tenants.routing import session as sessions
 from tenants.routing.connections import databases
 from tenants.routing.pool import SessionPool, process_pool
@@ -200,15 +205,15 @@ class AnIdleSession:
     def test_gives_way_to_another_tenant_the_longest_idle_first(
         self, pool_with: Pools, acme: Tenant, globex: Tenant
     ) -> None:
-        mine = pool_with(size=2, per_tenant=2)
-        acmes, globexs = mine.take(acme), mine.take(globex)
-        mine.pool.give(globexs)
-        mine.pool.give(acmes)
-        more = mine.take(acme), mine.take(acme)
-        assert acmes in more
+        mine = pool_with(size=3)
+        longest, latest, held = mine.take(acme), mine.take(acme), mine.take(globex)
+        mine.pool.give(longest)
+        mine.pool.give(latest)
+        also_held = mine.take(globex)
         assert mine.pool.counts.evicted == 1
-        assert (sessions_of(acme), sessions_of(globex)) == (2, 0)
-        for session in more:
+        assert (sessions_of(acme), sessions_of(globex)) == (1, 2)
+        assert mine.take(acme) is latest
+        for session in (held, also_held, latest):
             mine.pool.give(session)
 
     def test_is_not_used_with_other_settings_than_it_was_opened_with(self, pool_with: Pools, acme: Tenant) -> None:
@@ -218,6 +223,22 @@ class AnIdleSession:
         assert mine.pool.counts.opened == 2
         assert sessions_of(acme) == 1
         mine.pool.give(moved)
+
+
+class AClosedSession:
+    def test_is_gone_from_the_server(self, pool_with: Pools, acme: Tenant) -> None:
+        mine = pool_with()
+        session = mine.take(acme)
+        with session.connection, session.connection.cursor() as cursor:
+            # All of which the server's process has to drop before it ends.
+            cursor.execute(
+                "DO 'BEGIN FOR n IN 1..300 LOOP EXECUTE ''CREATE TEMP TABLE t'' || n || ''()''; END LOOP; END'"
+            )
+        mine.pool.empty(acme.alias)
+        with maintenance(acme.server) as cursor:
+            assert sessions_of(acme, cursor=cursor) == 1
+            mine.pool.give(session)
+            assert sessions_of(acme, cursor=cursor) == 0
 
 
 class Limits:
@@ -300,13 +321,14 @@ class AForkedChild:
                 seen = json.loads(pipe.read())
             os.waitpid(child, 0)
             assert seen["pid"] != backend_pid()
+            assert seen["numbers"] == {"in_use": 0, "idle": 0, "waiting": 0}
             assert (seen["notes"], seen["error"]) == (0, "ProgrammingError")
             assert Note.objects.count() == 1
 
     @staticmethod
     def _look_and_exit(acme: Tenant, write: int) -> None:
         """In the child. pytest must not go on in it."""
-        seen: dict[str, object] = {}
+        seen: dict[str, object] = {"numbers": process_pool().numbers()}
         try:
             try:
                 Note.objects.exists()  # the parent's transaction is not the child's
@@ -375,3 +397,35 @@ class AFullPool:
             may_go.set()
         assert (reply.status_code, reply.headers["Retry-After"]) == (503, "5")
         assert client.get("/api/v1/tenants/acme/documents/").status_code == 200
+
+
+class AnAsyncRequest:
+    def test_gives_back_what_it_had(self, acme, alice, as_user) -> None:
+        token = as_user(alice)._credentials["HTTP_AUTHORIZATION"]
+
+        async def ask() -> int:
+            reply = await AsyncClient().get("/api/v1/tenants/acme/documents/", headers={"Authorization": token})
+            return reply.status_code
+
+        assert async_to_sync(ask)() == 200
+        assert process_pool().numbers() == {"in_use": 0, "idle": 1, "waiting": 0}
+
+
+class SettingsOfATenant:
+    def test_are_forgotten_when_nobody_uses_them(
+        self, acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connections_of_tenants, "MOST_KEPT", 1)
+        of_acme = weakref.ref(databases()[acme.alias])
+        databases().remember(globex)
+        gc.collect()  # Django's connections are in cycles
+        assert of_acme() is None
+
+    def test_are_the_same_as_long_as_a_connection_uses_them(
+        self, acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(connections_of_tenants, "MOST_KEPT", 1)
+        with use_tenant(acme):
+            in_use = connections[acme.alias].settings_dict
+            databases().remember(globex)
+            assert databases()[acme.alias] is in_use
