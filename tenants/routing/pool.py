@@ -17,9 +17,8 @@ import os
 import threading
 import time
 import weakref
-from collections import Counter, OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -27,45 +26,10 @@ from django.conf import settings
 
 from tenants.errors import ConnectionsInUseError
 from tenants.routing.session import Session
+from tenants.routing.slots import Grant, Limits, Slots, Waiter
 
 LOOK_AGAIN_S = 0.25
 """A thread that dies while another holds the lock cannot wake those who wait; so they look for themselves."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    size: int
-    per_tenant: int
-    idle_age_s: float
-    wait_s: float
-
-
-@dataclass
-class Counts:
-    """Since the process began."""
-
-    opened: int = 0
-    reused: int = 0
-    evicted: int = 0
-    found_dead: int = 0
-    timed_out: int = 0
-    waited_seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Grant:
-    """Leave to have a session: an idle one, or one to be opened, after another was closed for it where there is one."""
-
-    idle: Session | None = None
-    instead_of: Session | None = None
-
-
-@dataclass(eq=False)
-class _Waiter:
-    alias: str
-    params: dict[str, Any] = field(repr=False)  # a password is in it
-    grant: Grant | None = None
-    ready: threading.Event = field(default_factory=threading.Event)
 
 
 class _Token:
@@ -82,24 +46,18 @@ class SessionPool:
     def forget(self) -> None:
         """Start anew in a child process: what was inherited is the parent's, the lock's state included."""
         self._lock = threading.Lock()
-        self._sessions: set[Session] = set()
-        self._idle: OrderedDict[Session, None] = OrderedDict()
-        """Idle the longest first."""
-        self._idle_of: dict[str, list[Session]] = {}
-        self._slots: Counter[str] = Counter()
-        """Sessions by tenant, those that are being opened or closed included."""
-        self._waiting: deque[_Waiter] = deque()
+        self._slots = Slots(self.limits)
+        self.counts = self._slots.counts
         self._abandoned: deque[set[Session]] = deque()
         self._thread = threading.local()
         self._has_sweeper = False
-        self.counts = Counts()
 
     def take(self, alias: str, params: dict[str, Any], connect: Callable[[], Any]) -> Session:
         """A session opened with ``params``: one that was idle, or what ``connect`` gives.
 
         Raises ``ConnectionsInUseError``, and what ``connect`` raises.
         """
-        grant = self._wait_for_grant(alias, params)
+        grant = self._wait_for_grant(Waiter(alias, params))
         try:
             session = self._use(grant) or self._open(alias, params, connect)
         except BaseException:
@@ -114,10 +72,10 @@ class SessionPool:
         session.holders.discard(session)
         fit = self.limits.idle_age_s > 0 and session.reset()
         with self._lock:
-            if fit and not session.is_condemned and session in self._sessions:
-                self._lay_idle(session)
-                self._serve()
-                leaving = self._pop_expired()
+            if fit and not session.is_condemned and session in self._slots:
+                self._slots.lay_idle(session)
+                leaving = self._slots.pop_expired()
+                self._watch_over_idle()
             else:
                 leaving = [session]
         self._end(leaving)
@@ -125,108 +83,49 @@ class SessionPool:
     def empty(self, alias: str) -> None:
         """Close a tenant's sessions: the idle ones now, those in use when they are given back."""
         with self._lock:
-            for session in self._sessions:
-                session.is_condemned = session.is_condemned or session.alias == alias
-            leaving = [session for session in self._idle if session.is_condemned]
-            for session in leaving:
-                self._pick_up(session)
+            leaving = self._slots.condemn(alias)
         self._end(leaving)
 
     def numbers(self) -> dict[str, int]:
         """How many sessions are ``in_use`` and ``idle``, and how many threads are ``waiting`` for one."""
         with self._lock:
-            idle = len(self._idle)
-            return {"in_use": self._slots.total() - idle, "idle": idle, "waiting": len(self._waiting)}
+            slots = self._slots
+            return {"in_use": slots.in_use, "idle": slots.idle, "waiting": len(slots.waiting)}
 
     # Waiting
 
-    def _wait_for_grant(self, alias: str, params: dict[str, Any]) -> Grant:
+    def _wait_for_grant(self, waiter: Waiter) -> Grant:
         began = time.monotonic()
-        waiter = _Waiter(alias, params)
         with self._lock:
-            self._waiting.append(waiter)
-            self._serve()
+            self._slots.ask(waiter)
         if not waiter.ready.is_set():
             self._wait(waiter, until=began + self.limits.wait_s)
             self.counts.waited_seconds += time.monotonic() - began
         with self._lock:
             if waiter.grant is not None:
                 return waiter.grant
-            self._waiting.remove(waiter)
+            self._slots.waiting.remove(waiter)
             self.counts.timed_out += 1
         raise ConnectionsInUseError(
-            f"none was free for {alias} within {self.limits.wait_s:g} s; this process may have {self.limits.size}, "
-            f"and {self.limits.per_tenant} with one tenant",
-            alias=alias,
+            f"none was free for {waiter.alias} within {self.limits.wait_s:g} s; "
+            f"this process may have {self.limits.size}, and {self.limits.per_tenant} with one tenant",
+            alias=waiter.alias,
         )
 
-    def _wait(self, waiter: _Waiter, until: float) -> None:
+    def _wait(self, waiter: Waiter, until: float) -> None:
         try:
             while (left_s := until - time.monotonic()) > 0 and not waiter.ready.wait(min(left_s, LOOK_AGAIN_S)):
                 self._take_back_abandoned()
         except BaseException:  # a worker that is told to stop; a grant that nobody comes for would be lost
             with self._lock:
                 if waiter.grant is None:
-                    self._waiting.remove(waiter)
+                    self._slots.waiting.remove(waiter)
             if waiter.grant is not None:
                 idle = self._use(waiter.grant)
                 self._end([idle]) if idle is not None else self._free(waiter.alias)
             raise
 
-    def _serve(self) -> None:
-        """Grant to those who wait, the first first, as long as there is room. Under the lock, as all down to Use."""
-        for waiter in list(self._waiting):
-            if not self._idle and self._slots.total() >= self.limits.size:
-                return
-            waiter.grant = self._grant(waiter.alias, waiter.params)
-            if waiter.grant is not None:
-                self._waiting.remove(waiter)
-                waiter.ready.set()
-
-    def _grant(self, alias: str, params: dict[str, Any]) -> Grant | None:
-        if idle := self._idle_of.get(alias):
-            session = self._pick_up(idle[-1])
-            # Other settings than it was opened with: the tenant has moved, or has another password.
-            return Grant(idle=session) if session.params == params else Grant(instead_of=session)
-        if self._slots[alias] >= self.limits.per_tenant:
-            return None
-        if self._slots.total() < self.limits.size:
-            self._slots[alias] += 1
-            return Grant()
-        if not self._idle:
-            return None
-        oldest = self._pick_up(next(iter(self._idle)))
-        self._release_slot(oldest.alias)
-        self._slots[alias] += 1
-        self.counts.evicted += 1
-        return Grant(instead_of=oldest)
-
-    def _lay_idle(self, session: Session) -> None:
-        session.idle_since = time.monotonic()
-        self._idle[session] = None
-        self._idle_of.setdefault(session.alias, []).append(session)
-        if not self._has_sweeper:
-            self._has_sweeper = True
-            threading.Thread(target=self._sweep, name="silo pool", daemon=True).start()
-
-    def _pick_up(self, session: Session) -> Session:
-        del self._idle[session]
-        siblings = self._idle_of[session.alias]
-        siblings.remove(session)
-        if not siblings:
-            del self._idle_of[session.alias]
-        return session
-
-    def _pop_expired(self) -> list[Session]:
-        until = time.monotonic() - self.limits.idle_age_s
-        return [self._pick_up(session) for session in list(self._idle) if session.idle_since <= until]
-
-    def _release_slot(self, alias: str) -> None:
-        self._slots[alias] -= 1
-        if not self._slots[alias]:
-            del self._slots[alias]  # or it would hold every tenant that ever was
-
-    # Use: opening and closing, which take time, and so are done outside the lock
+    # Opening and closing take time, and so are done outside the lock
 
     def _use(self, grant: Grant) -> Session | None:
         """The idle session, if it lives; otherwise room was made to open one."""
@@ -240,41 +139,44 @@ class SessionPool:
         if leaving is not None:
             leaving.close()
             with self._lock:
-                self._sessions.discard(leaving)
+                self._slots.remove(leaving)
         return None
 
     def _open(self, alias: str, params: dict[str, Any], connect: Callable[[], Any]) -> Session:
         session = Session(alias, params, connect())
         self.counts.opened += 1
         with self._lock:
-            self._sessions.add(session)
+            self._slots.add(session)
         return session
 
     def _end(self, leaving: Iterable[Session]) -> None:
         for session in leaving:
             session.close()
             with self._lock:
-                known = session in self._sessions  # not one that was inherited by a fork
-                self._sessions.discard(session)
+                known = self._slots.remove(session)
             if known:
                 self._free(session.alias)
 
     def _free(self, alias: str) -> None:
         with self._lock:
-            self._release_slot(alias)
-            self._serve()
+            self._slots.release(alias)
+
+    def _watch_over_idle(self) -> None:
+        if not self._has_sweeper:
+            self._has_sweeper = True
+            threading.Thread(target=self._sweep, name="silo pool", daemon=True).start()
 
     def _sweep(self) -> None:
         """Close what is idle for too long where no request comes to do it. Ends when nothing is idle."""
         while True:
             with self._lock:
-                leaving = self._pop_expired()
-                oldest = next(iter(self._idle), None)
-                self._has_sweeper = oldest is not None
+                leaving = self._slots.pop_expired()
+                due = self._slots.next_expiry()
+                self._has_sweeper = due is not None
             self._end(leaving)
-            if oldest is None:
+            if due is None:
                 return
-            time.sleep(max(0.0, oldest.idle_since + self.limits.idle_age_s - time.monotonic()))
+            time.sleep(max(0.0, due - time.monotonic()))
 
     # Threads that die
 

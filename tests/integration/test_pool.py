@@ -17,7 +17,7 @@ import psycopg2
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import InterfaceError, ProgrammingError, connections
-from django.test import AsyncClient
+from django.test import AsyncClient, override_settings
 
 from tenants.context import required_alias, tenant_atomic, use_tenant
 from tenants.databases.sessions import maintenance, owner_session
@@ -379,9 +379,15 @@ class ADatabaseOfAnotherTenant:
 
 
 class AFullPool:
-    def test_is_503_in_the_api_and_says_when_to_come_back(self, acme, alice, as_user, monkeypatch) -> None:
+    @pytest.fixture(autouse=True)
+    def _of_one_session(self) -> Iterator[None]:
+        process_pool.cache_clear()
+        with override_settings(TENANT_POOL_SIZE=1, TENANT_POOL_WAIT=0):
+            yield
+        process_pool.cache_clear()
+
+    def test_is_503_in_the_api_and_says_when_to_come_back(self, acme, alice, as_user) -> None:
         client = as_user(alice)
-        monkeypatch.setattr(process_pool(), "limits", replace(ROOMY, size=1, wait_s=0.05))
         is_held, may_go = threading.Event(), threading.Event()
 
         def hold() -> None:

@@ -15,8 +15,9 @@ from tenants.databases.sessions import maintenance
 from tenants.models import Server, Tenant
 from tenants.routing.backend.base import DatabaseWrapper
 from tenants.routing.connections import runtime_settings
-from tenants.routing.pool import Limits, SessionPool
+from tenants.routing.pool import SessionPool
 from tenants.routing.session import Session
+from tenants.routing.slots import Limits
 from tests.support.fleet import on_server
 
 ROOMY = Limits(size=5, per_tenant=3, idle_age_s=60, wait_s=5)
