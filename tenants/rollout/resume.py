@@ -48,6 +48,7 @@ def request_of(rollout: Rollout, target: Target) -> Request:
             excluded=tuple(selection.get("excluded", ())),
             labels=tuple((key, value) for key, value in selection.get("labels", ())),
             server=selection.get("server"),
+            only_failed=selection.get("only_failed", False),
         ),
         workers=asked["workers"],
         on_error=asked["on_error"],

@@ -51,6 +51,7 @@ def run_rollout(request: Request, *, watcher: Watcher | None = None, stop: Stop 
     """
     require_main_migrated()
     tenants = request.selection.tenants()
+    request = replace(request, selection=request.selection.settled(tenants))
     waves = in_waves(tenants, request.canary, request.waves)
     ledger = Ledger.begin(target=request.target.title, options=request.as_json(), started_by=request.started_by)
     return _Run(request, tenants, waves, ledger, watcher or Silent(), stop or Stop()).carry_out()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from django.db.models import OuterRef, QuerySet, Subquery
+
 from tenants.errors import RolloutRefusedError
-from tenants.models import Rollout, RolloutAttempt, Server, Tenant
+from tenants.models import RolloutAttempt, Server, Tenant
 
 IN_FLEET = (Tenant.State.ACTIVE, Tenant.State.SUSPENDED)
 """Tenants that have a database. One that is being made is brought to the fleet's head before it is served."""
@@ -42,6 +45,11 @@ class Selection:
             found = found.filter(pk__in=_failed_last())
         return list(found)
 
+    def settled(self, tenants: Iterable[Tenant]) -> Selection:
+        """The same for a rollout that has begun with these tenants: who has failed is another question from then on."""
+        slugs = tuple(tenant.slug for tenant in tenants)
+        return replace(self, slugs=slugs, only_failed=False) if self.only_failed and slugs else self
+
     def as_json(self) -> dict[str, Any]:
         return {name: value for name, value in asdict(self).items() if value}
 
@@ -54,10 +62,9 @@ class Selection:
             raise RolloutRefusedError(f"no server is named {self.server!r}")
 
 
-def _failed_last() -> list[Any]:
-    """Ids of the tenants whose attempt failed in the last rollout that tried any."""
-    last = Rollout.objects.filter(attempts__isnull=False).order_by("-started_at").first()
-    if last is None:
-        return []
-    failed = last.attempts.filter(state=RolloutAttempt.State.FAILED, tenant__isnull=False)
-    return list(failed.values_list("tenant_id", flat=True))
+def _failed_last() -> QuerySet[RolloutAttempt, Any]:
+    """Ids of the tenants whose last attempt failed, in whichever rollout that was; a skipped one is no attempt."""
+    tried = RolloutAttempt.objects.filter(tenant=OuterRef("tenant")).exclude(state=RolloutAttempt.State.SKIPPED)
+    last = tried.order_by("-pk").values("pk")[:1]
+    failed = RolloutAttempt.objects.filter(state=RolloutAttempt.State.FAILED, tenant__isnull=False)
+    return failed.filter(pk=Subquery(last)).values("tenant")

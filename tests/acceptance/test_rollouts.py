@@ -484,6 +484,27 @@ class RunPythonThatRaisesOnOneTenant:
         report = roll_out(selection=Selection(only_failed=True))
         assert (report.total, report.counts[AttemptState.MIGRATED]) == (1, 1)
 
+    def test_is_not_forgotten_by_a_rollout_that_did_not_come_to_it(
+        self, failed: tuple[list[Tenant], Report], notes: NotesMigrations
+    ) -> None:
+        (_, second, _), _ = failed
+        roll_out(selection=Selection(slugs=("third",)))
+        as_owner(second, "DELETE FROM notes_note")
+        report = roll_out(selection=Selection(only_failed=True))
+        assert (report.total, report.counts[AttemptState.MIGRATED]) == (1, 1)
+
+    def test_is_still_the_only_one_when_the_rerun_of_the_failed_is_gone_on_with(
+        self, failed: tuple[list[Tenant], Report], fleet: Fleet, notes: NotesMigrations
+    ) -> None:
+        """It was once taken for a rollout to the whole fleet."""
+        (first, second, _), _ = failed
+        roll_out(selection=Selection(only_failed=True))
+        as_owner(second, "DELETE FROM notes_note")
+        notes.add("0003_later", ADD_INDEXED)
+        done = fleet.migrate_json("--resume")
+        assert (done["exit"], done["tenants"]["total"], done["tenants"]["migrated"]) == (0, 1, 1)
+        assert applied_to(first)[-1] == "0002_picky"
+
     def test_stops_at_the_first_failure_where_it_is_told_nothing_else(
         self, fleet: Fleet, notes: NotesMigrations
     ) -> None:

@@ -88,7 +88,7 @@ def add_selection(parser: CommandParser) -> None:
         "--label", action="append", default=[], type=key_value, metavar="KEY=VALUE", help="Only those labelled so."
     )
     select.add_argument("--server", metavar="NAME", help="Only those on this server.")
-    select.add_argument("--only-failed", action="store_true", help="Only those that failed in the last rollout.")
+    select.add_argument("--only-failed", action="store_true", help="Only those whose last try failed.")
 
 
 def add_dry_runs(parser: CommandParser) -> None:
