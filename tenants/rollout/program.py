@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 from typing import Any
 
 from django.apps import apps as installed_apps
@@ -82,6 +83,17 @@ class Program:
         return [(copied(migration), backwards) for migration, backwards in self.plan]
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    """Why there is no program for a group. Raised for each of its tenants, so the traceback is kept as it was first.
+
+    Each ``raise`` of one error adds to its traceback: for the last of ten thousand tenants it would be that of all.
+    """
+
+    error: Exception
+    traceback: TracebackType | None
+
+
 class Programs:
     """The programs to one target, one for each group, each made once, by the first thread that needs it."""
 
@@ -89,7 +101,7 @@ class Programs:
         """``origin`` is the id of the rollout, or of the one it goes on with; without one no footprint is left."""
         self.target = target
         self._origin = origin
-        self._made: dict[tuple[str, Target, Footprint | None], Program | Exception] = {}
+        self._made: dict[tuple[str, Target, Footprint | None], Program | _Refusal] = {}
         self._towards: dict[str, Programs] = {}
         self._lock = threading.Lock()
 
@@ -146,10 +158,10 @@ class Programs:
                 try:
                     self._made[key] = prepare(applied, target, origin=self._origin, footprint=footprint)
                 except Exception as error:
-                    self._made[key] = error
+                    self._made[key] = _Refusal(error, error.__traceback__)
             made = self._made[key]
-        if isinstance(made, Exception):
-            raise made
+        if isinstance(made, _Refusal):
+            raise made.error.with_traceback(made.traceback)
         return made
 
     def result_of(self, facts: Facts) -> tuple[MigrationKey, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.db.migrations.operations import AddField, RunPython
 
-from tenants.rollout.program import PreparedOperation, prepare
-from tenants.rollout.target import Latest
+from tenants.databases.bookkeeping import Facts
+from tenants.errors import RolloutRefusedError
+from tenants.rollout.program import PreparedOperation, Programs, prepare
+from tenants.rollout.target import Latest, Relative
 from tests.support.migrations import ADD_COLOUR, NotesMigrations, notes_migrations_in
 
 ONE_TIME = 'migrations.AddField("note", "once", models.TextField(default="x"), preserve_default=False)'
@@ -43,3 +46,15 @@ class AProgram:
         (one_time,) = [one for one in prepared() if isinstance(one.operation, AddField)]
         assert getattr(one_time.operation, "preserve_default", False)
         assert one_time.after.models["notes", "note"].fields["once"].default == "x"
+
+
+class AGroupThatHasNoProgram:
+    def test_has_the_same_traceback_for_each_of_its_tenants(self, migrations: NotesMigrations) -> None:
+        """One that grew by each tenant filled main with megabytes a tenant."""
+        programs = Programs(Relative("notes", 9))
+        lengths = set()
+        for _ in range(3):
+            with pytest.raises(RolloutRefusedError) as refused:
+                programs.for_database(Facts((), {}))
+            lengths.add(len(traceback.extract_tb(refused.value.__traceback__)))
+        assert len(lengths) == 1
