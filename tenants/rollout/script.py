@@ -92,7 +92,10 @@ class RecordingEditor(DatabaseSchemaEditor):
 def _only_makes_sql(operation: Operation) -> bool:
     if type(operation) is SeparateDatabaseAndState:
         return all(_only_makes_sql(inside) for inside in operation.database_operations)
-    return type(operation) is RunSQL or type(operation).__module__ in SCHEMA_OPERATIONS
+    if type(operation) is RunSQL:
+        # A router reads hints, and may have it run in some databases only.
+        return not operation.hints
+    return type(operation).__module__ in SCHEMA_OPERATIONS
 
 
 def _is_constant(field: models.Field[Any, Any]) -> bool:

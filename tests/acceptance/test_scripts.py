@@ -10,6 +10,7 @@ import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
+from tenants.context import current_tenant
 from tenants.models import Tenant
 from tenants.rollout.program import Programs
 from tenants.rollout.target import latest
@@ -38,6 +39,14 @@ RENAME_UNIQUE = """
         EXECUTE format('ALTER TABLE notes_note RENAME CONSTRAINT %%I TO other', name);
     END $$
 """
+
+
+class HintedRouter:
+    """Has what is hinted for one tenant run there only."""
+
+    def allow_migrate(self, db: str, app_label: str, slug: str | None = None, **hints: Any) -> bool | None:
+        tenant = current_tenant()
+        return None if slug is None else tenant is not None and tenant.slug == slug
 
 
 @pytest.fixture
@@ -108,6 +117,16 @@ class WhatMayDiffer:
         assert not any(outcome.failure for outcome in bring_all(tenants))
         keys = {as_owner(tenant, "SELECT key FROM notes_note")[0][0] for tenant in tenants}
         assert len(keys) == len(tenants)
+
+    def test_is_asked_of_routers_in_each_database(
+        self, tenants: list[Tenant], notes: NotesMigrations, settings: Any
+    ) -> None:
+        settings.DATABASE_ROUTERS = [HintedRouter(), *settings.DATABASE_ROUTERS]
+        sql = "INSERT INTO notes_note (text) VALUES ('hinted')"
+        notes.add("0002_hinted", f'migrations.RunSQL("{sql}", hints={{"slug": "second"}})', ADD_COLOUR)
+        assert not any(outcome.failure for outcome in bring_all(tenants))
+        hinted = "SELECT count(*) FROM notes_note WHERE text = 'hinted'"
+        assert [as_owner(tenant, hinted) for tenant in tenants] == [[(0,)], [(1,)], [(0,)]]
 
     def test_is_asked_of_each_database(self, tenants: list[Tenant], notes: NotesMigrations) -> None:
         """Django asks for the name of a constraint before it drops it, and that may be another after a restore."""
