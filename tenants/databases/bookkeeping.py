@@ -51,12 +51,16 @@ class Facts:
 
     @property
     def cut_off(self) -> tuple[MigrationKey, bool] | None:
-        """The non-atomic migration that an earlier run left half done, and whether it was taking it back."""
+        """The non-atomic migration that an earlier run left half done, and whether it was taking it back.
+
+        None where somebody has finished it by hand, and its record with it.
+        """
         if STEP not in self.notes:
             return None
         noted = json.loads(self.notes[STEP])
         app, _, name = noted["migration"].partition(".")
-        return (app, name), noted["backwards"]
+        is_half_done = ((app, name) in self.applied) == noted["backwards"]
+        return ((app, name), noted["backwards"]) if is_half_done else None
 
 
 def install(connection: BaseDatabaseWrapper) -> None:

@@ -219,7 +219,9 @@ def run(
 
 def _migrate(connection: DatabaseWrapper, prepared: PreparedMigration, facts: Facts, *, fake: bool) -> None:
     if prepared.migration.atomic and not fake:
-        if not prepared.script.replay(connection):
+        if facts.cut_off is not None:
+            _migrate_rewritten(connection, prepared)
+        elif not prepared.script.replay(connection):
             _migrate_as_django(connection, prepared)
         return
     if not fake:
@@ -242,6 +244,16 @@ def _migrate_as_django(connection: DatabaseWrapper, prepared: PreparedMigration)
         steps.run_deferred(editor)
         _record(editor, prepared)
     prepared.script.keep(connection, editor)
+
+
+def _migrate_rewritten(connection: DatabaseWrapper, prepared: PreparedMigration) -> None:
+    """Carry out what was cut off when it was non-atomic, and is atomic now: how far it was goes with its record.
+
+    The note would outlive it, and have every later rollout finish what is finished, and do nothing else.
+    """
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        bookkeeping.erase(cursor, bookkeeping.STEP)
+        _migrate_as_django(connection, prepared)
 
 
 def _record(writer: Writer, prepared: PreparedMigration) -> None:
@@ -286,6 +298,11 @@ def describe(error: BaseException, cause: BaseException | None = None) -> Failur
         migration=error.title if isinstance(error, _MigrationError) else None,
         sqlstate=sqlstate_of(cause),
         error=type(cause).__name__,
-        message=str(cause).strip(),
-        traceback="".join(traceback.format_exception(error)),
+        message=_as_text(str(cause).strip()),
+        traceback=_as_text("".join(traceback.format_exception(error))),
     )
+
+
+def _as_text(message: str) -> str:
+    """Without lone surrogates, such as those of a file's name that is no UTF-8: neither main nor stdout takes them."""
+    return message.encode(errors="backslashreplace").decode()

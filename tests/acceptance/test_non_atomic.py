@@ -108,6 +108,32 @@ def kill_after_ddl(fleet: Fleet, tenant: Tenant, at: int, *arguments: str) -> No
         process.communicate(timeout=60)
 
 
+class RewrittenAsAtomic:
+    def test_is_not_taken_for_cut_off_any_more(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        """Its note once outlived it: the tenant was up to date for ever, whatever came after."""
+        (acme,) = fleet.make("first")
+        add = 'migrations.RunSQL("ALTER TABLE notes_note ADD COLUMN IF NOT EXISTS colour text")'
+        notes.add("0002_several", add, 'migrations.RunSQL("SELECT 1/0")', attributes=NOT_ATOMIC)
+        assert fleet.migrate_json("--tenant", "first")["tenants"]["failed"] == 1
+        written = notes.folder / "0002_several.py"
+        written.write_text(written.read_text().replace(NOT_ATOMIC, "").replace("1/0", "1"))
+        notes.add("0003_more", ADD_MORE)
+        assert fleet.migrate_json("--tenant", "first")["tenants"]["migrated"] == 1
+        assert applied_to(acme) == ["0001_initial", "0002_several", "0003_more"]
+        assert as_owner(acme, "SELECT name FROM silo.facts ORDER BY 1") == [("rollout",), ("tenant",)]
+
+
+class FinishedByHand:
+    def test_is_not_taken_for_cut_off_any_more(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        (acme,) = fleet.make("first")
+        notes.add("0002_several", ADD_COLOUR, 'migrations.RunSQL("SELECT 1/0")', attributes=NOT_ATOMIC)
+        assert roll_out(selection=Selection(slugs=("first",))).failures
+        as_owner(acme, "INSERT INTO django_migrations (app, name, applied) VALUES ('notes', '0002_several', now())")
+        notes.add("0003_more", ADD_MORE)
+        assert not roll_out(selection=Selection(slugs=("first",))).failures
+        assert "more" in columns_of(acme)
+
+
 class AnIndexThatFailed:
     """Case 4: an INVALID index is dropped and made again, also where the SQL says IF NOT EXISTS."""
 

@@ -656,7 +656,10 @@ class ATenantThatGoesOutOfServiceMeanwhile:
 
 
 class AMigrationThatMisbehaves:
-    @pytest.mark.parametrize("raises", ['sys.exit("no")', 'raise ValueError("a NUL: " + chr(0))'])
+    @pytest.mark.parametrize(
+        "raises",
+        ['sys.exit("no")', 'raise ValueError("a NUL: " + chr(0))', 'raise ValueError("no UTF-8: " + chr(0xDCE9))'],
+    )
     def test_is_a_failure_that_is_reported(self, fleet: Fleet, notes: NotesMigrations, raises: str) -> None:
         acme, _ = fleet.make("first", "second")
         as_owner(acme, "INSERT INTO notes_note (text) VALUES ('bad')")
