@@ -16,11 +16,15 @@ PATIENCE = timedelta(seconds=15)
 
 @dataclass
 class Outage:
-    """Since when a server gives no session, how often that was seen, and when to look again."""
+    """Since when a server gives no session, how often that was seen, when to look again, and whether one is looking.
+
+    Tries begun before it may go on for long, and are not waited for.
+    """
 
     since: float
     seen: int
     look_at: float
+    is_probed: bool = False
 
 
 class Budget:
@@ -43,18 +47,23 @@ class Budget:
 
     def may_begin(self, now: float) -> bool:
         if self._outage is not None:
-            return self.in_hand == 0 and now >= self._outage.look_at
+            return not self._outage.is_probed and now >= self._outage.look_at
         return self.in_hand < int(self.limit)
 
     def begin(self) -> None:
         self.in_hand += 1
+        if self._outage is not None:
+            self._outage.is_probed = True
 
     def end(self, verdict: Verdict, *, begun_at: float, now: float) -> None:
         """Hear how a try ended that began at ``begun_at``."""
         self.in_hand -= 1
+        was_probe = self._outage is not None and begun_at >= self._outage.since
+        if self._outage is not None and was_probe:
+            self._outage.is_probed = False
         if verdict is Verdict.DISK_FULL:
             self.is_closed = True
-        elif verdict in {Verdict.CROWDED, Verdict.SQUEEZED} and self.in_hand:
+        elif verdict in {Verdict.CROWDED, Verdict.SQUEEZED} and self.in_hand and not was_probe:
             self._halve(begun_at, now)
         elif verdict.blames_server:
             self.note_outage(now)
@@ -66,7 +75,8 @@ class Budget:
         seen = self._outage.seen + 1 if self._outage else 1
         since = self._outage.since if self._outage else now
         end = since + PATIENCE.total_seconds()
-        self._outage = Outage(since, seen, look_at=min(now + pause_before(seen + 1), end))
+        is_probed = self._outage is not None and self._outage.is_probed
+        self._outage = Outage(since, seen, min(now + pause_before(seen + 1), end), is_probed)
         self.is_closed = self.is_closed or now >= end
 
     def _halve(self, begun_at: float, now: float) -> None:

@@ -54,6 +54,29 @@ class ABudget:
         assert budget.limit >= 1
 
 
+class AnOutageDuringALongMigration:
+    @pytest.fixture
+    def out(self) -> Budget:
+        """Of two tries one goes on, and the other got no session at second 1."""
+        budget = Budget(4)
+        begin(budget, 2)
+        budget.end(Verdict.DOWN, begun_at=0, now=1)
+        return budget
+
+    def test_is_looked_at_again_by_one_without_waiting_for_that(self, out: Budget) -> None:
+        assert begin(out, 4, now=3) == 1
+        out.end(DONE, begun_at=3, now=4)
+        assert begin(out, 4, now=4) == 3
+
+    @pytest.mark.parametrize("verdict", [Verdict.DOWN, Verdict.CROWDED])
+    def test_goes_on_while_none_gets_a_session(self, out: Budget, verdict: Verdict) -> None:
+        begin(out, 1, now=3)
+        out.end(verdict, begun_at=3, now=4)
+        assert (begin(out, 4, now=4), begin(out, 4, now=9)) == (0, 1)
+        out.end(verdict, begun_at=9, now=1 + PATIENCE.total_seconds())
+        assert out.is_closed
+
+
 class AnOutage:
     @pytest.fixture
     def out(self) -> Budget:
@@ -72,8 +95,10 @@ class AnOutage:
         out.end(DONE, begun_at=3, now=4)
         assert begin(out, 8, now=4) == 8
 
-    def test_is_not_ended_by_a_session_from_before(self, out: Budget) -> None:
-        out.begin()
+    def test_is_not_ended_by_a_session_from_before(self) -> None:
+        out = Budget(8)
+        begin(out, 2)
+        out.end(Verdict.DOWN, begun_at=0, now=1)
         out.end(DONE, begun_at=0.5, now=4)
         assert begin(out, 8, now=4) == 1
 
