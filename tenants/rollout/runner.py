@@ -13,10 +13,10 @@ from dataclasses import replace
 
 import psycopg2
 from django.db import Error as DjangoError
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from psycopg2 import errorcodes
 
-from tenants.databases.sessions import cancel_statements
+from tenants.databases.sessions import cancel_statements, sqlstate_of
 from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
@@ -25,7 +25,7 @@ from tenants.rollout.control import Control
 from tenants.rollout.crew import at_work
 from tenants.rollout.drift import explained
 from tenants.rollout.ledger import Ledger, parts_of
-from tenants.rollout.policy import Brake, Verdict
+from tenants.rollout.policy import OPERATOR_INTERVENTION, Brake, Verdict
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
@@ -214,7 +214,8 @@ class _Run:
         try:
             yield
         except DjangoError as error:
-            if self.ledger.is_active():
+            # Main may live, and the lock with it, and have ended the one session that was asked.
+            if self.ledger.is_active() and not _is_of_a_lost_session(error):
                 raise
             self._lose_main(str(error).strip())
 
@@ -260,3 +261,10 @@ class _Run:
 def _is_in_service(tenant: Tenant) -> bool:
     """Whether a tenant that failed is still there to be migrated, or was suspended or deleted under the worker."""
     return Tenant.objects.filter(pk=tenant.pk, state=Tenant.State.ACTIVE).exists()
+
+
+def _is_of_a_lost_session(error: DjangoError) -> bool:
+    """Whether main has ended the session: that cannot be asked of the connection, which may have begun another."""
+    sqlstate = sqlstate_of(error)
+    is_lost = sqlstate is None or sqlstate.startswith(OPERATOR_INTERVENTION)
+    return is_lost and isinstance(error, InterfaceError | OperationalError)

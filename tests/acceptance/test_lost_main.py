@@ -110,6 +110,24 @@ class ARolloutWhoseLockIsLost:
         assert time.monotonic() - began < LEASE_S
 
 
+class ARolloutWhoseOtherSessionInMainIsEnded:
+    """Main lives, and so does the lock: an administrator, or a limit, has ended the session that reads and writes."""
+
+    def test_ends_in_order(self, fleet: Fleet, tenants: list[Tenant]) -> None:
+        with closed_gate(tenants[0]) as wait_until_reached:
+            process = fleet.start(*ONE_AT_A_TIME, PGAPPNAME="under test")
+            wait_until_reached()
+            as_superuser(
+                connections["default"].settings_dict["NAME"],
+                f"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                    WHERE application_name = 'under test' AND datname = current_database()
+                    AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = {ACTIVE_LOCK})""",
+            )
+        out, err = process.communicate(timeout=60)
+        assert (process.returncode, '"state": "interrupted"' in out, "Traceback" in err) == (1, True, False), err
+        assert fleet.migrate_json("--resume")["exit"] == 0
+
+
 class ARolloutThatWasStoppedForAnHour:
     """Case 21: its sessions were ended meanwhile, and another rollout did its work."""
 
