@@ -50,8 +50,10 @@ def at_work(scheduler: Scheduler, attempt: Callable[[Task], Outcome], size: int)
                     while outcome.failure is not None and not (result.judged.wait(BEAT_S) or scheduler.is_halted):
                         pass
         finally:
-            connections.close_all()
-            results.put(None)
+            try:
+                connections.close_all()
+            finally:
+                results.put(None)  # or whoever reads the results would wait for ever
 
     threads = [threading.Thread(target=work, name=f"silo-rollout-{number}", daemon=True) for number in range(size)]
     for thread in threads:

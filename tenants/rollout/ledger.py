@@ -113,7 +113,7 @@ class Ledger:
         heard = select.poll()
         try:
             heard.register(self._session.connection.fileno(), select.POLLIN)
-        except psycopg2.InterfaceError:
+        except (psycopg2.InterfaceError, ValueError):  # closed; or just being dropped, and its number is -1
             return False
         # Whatever it is, the next beat reads it, and finds out whether it was the end.
         return not heard.poll(0)

@@ -26,7 +26,7 @@ from tenants.rollout.selection import Selection
 from tenants.rollout.target import latest, resolve
 from tenants.rollout.watcher import Silent
 from tenants.rollout.waves import Canary
-from tenants.rollout.worker import Outcome, WorkOptions, bring
+from tenants.rollout.worker import Outcome, WorkOptions, bring, look
 from tests.apps.notes.models import Note
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl, migrate_tenants_killed_where
 from tests.support.fleet import Fleet, as_owner, on_server
@@ -726,3 +726,10 @@ class DjangosOwnMigrate:
         assert applied_to(acme) == applied_to(globex) == ["0001_initial", "0002_colour"]
         with owner_session(acme) as connection:
             assert {app for app, _ in bookkeeping.read(connection).applied} == {"notes", "tenant_data"}
+
+
+class TenantsOfOneHead:
+    def test_share_what_is_known_of_their_migrations(self, fleet: Fleet) -> None:
+        """At 10,000 tenants with a hundred migrations that is 170 MB."""
+        facts = [look(tenant) for tenant in fleet.make("first", "second")]
+        assert facts[0].applied is facts[1].applied
