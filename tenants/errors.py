@@ -83,7 +83,7 @@ class ForeignDatabaseError(TenantUnavailableError):
 
 
 class TransitionError(TenantError):
-    """Its state does not allow this."""
+    """The present state does not allow this."""
 
 
 class InvalidTenantError(TenantError):

@@ -35,7 +35,17 @@ class ReadOnlyAdmin(ModelAdmin):
 class RolloutAdmin(ReadOnlyAdmin):
     """What was rolled out, and how it went."""
 
-    list_display = ("started_at", "target", "shown_state", "wanted", "attempted", "failed", "who", "finished_at")
+    list_display = (
+        "started_at",
+        "short_id",
+        "target",
+        "shown_state",
+        "wanted",
+        "attempted",
+        "failed",
+        "who",
+        "finished_at",
+    )
     actions = ("pause_selected", "continue_selected", "abort_selected")
     list_filter = ("state",)
     search_fields = ("id", "target")
@@ -57,6 +67,11 @@ class RolloutAdmin(ReadOnlyAdmin):
         *("code_version", "plan_hash", "started_at", "finished_at"),
     )
     readonly_fields = ("id", "started_at", "attempts_link")
+
+    @admin.display(description="id", ordering="id")
+    def short_id(self, rollout: Rollout) -> str:
+        """As `tenants history` shows it, and `tenants rollback` takes it."""
+        return str(rollout.pk)[:8]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Rollout]:
         rollouts: QuerySet[Rollout] = super().get_queryset(request)

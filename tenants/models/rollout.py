@@ -38,6 +38,10 @@ class Wish(models.TextChoices):
     ABORT = "abort", "abort: begin no more tenants, and end"
 
 
+ORDERS = {Wish.GO: "continue", Wish.PAUSE: "pause", Wish.ABORT: "abort"}
+"""What people say for each, in commands and URLs."""
+
+
 WISHES = (
     Transition(Wish.GO, Wish.PAUSE, "staff", "something is to be looked at first"),
     Transition(Wish.PAUSE, Wish.GO, "staff", "it was looked at"),
@@ -113,13 +117,13 @@ class Rollout(models.Model):
         sources = [one.source for one in WISHES if one.target == wish]
         found = Rollout.objects.using("default").filter(pk=self.pk, state=RolloutState.RUNNING, wanted__in=sources)
         if not found.update(wanted=wish, wanted_by=by):
-            self._refuse(f"cannot be told to {wish.value}")
+            self._refuse(f"cannot be told to {ORDERS[wish]}")
         self.refresh_from_db()
 
     def _refuse(self, what: str) -> None:
         found = Rollout.objects.using("default").filter(pk=self.pk).values_list("state", "wanted", "wanted_by").first()
         state, wanted, by = found or ("gone", Wish.GO, "")
-        told = f", told to {wanted} by {by}" if state == RolloutState.RUNNING and by else ""
+        told = f", told to {ORDERS[Wish(wanted)]} by {by}" if state == RolloutState.RUNNING and by else ""
         raise TransitionError(f"{self} is {state}{told}, and {what}", rollout=str(self.pk))
 
 

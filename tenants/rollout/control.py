@@ -45,7 +45,7 @@ def active_or(rollout_id: str) -> Rollout:
         return find_rollout(rollout_id)
     active = Rollout.objects.filter(state=Rollout.State.RUNNING).first()
     if active is None:
-        raise TransitionError("no rollout is active")
+        raise TransitionError("no rollout is active; see `manage.py tenants history`")
     return active
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 from tenants.models.rollout import AttemptState
-from tenants.rollout.progress import count
 from tenants.rollout.result import Report, TenantFailure
 from tenants.rollout.survey import Survey
 
@@ -99,7 +98,7 @@ def _what_next(report: Report) -> list[str]:
     elif lines:
         lines.append(f"    manage.py migrate_tenants --resume {rollout}")
     if migrated:
-        lines += [f"To take it back where it was done ({count(migrated, 'tenant')}):"]
+        lines += ["To take it back where it was done:"]
         lines += [f"    manage.py tenants rollback {rollout}"]
     return lines
 

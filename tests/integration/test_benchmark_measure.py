@@ -24,7 +24,12 @@ with open(sys.argv[1] + ".unfinished", "w") as note:
 os.rename(note.name, sys.argv[1])
 time.sleep(600)
 """
-MEASURE = "import sys, pathlib, benchmarks.measure as m; m.run(sys.argv[2:], '', pathlib.Path(sys.argv[1]))"
+MEASURE = """
+import pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background has it ignored
+import benchmarks.measure as m
+m.run(sys.argv[2:], '', pathlib.Path(sys.argv[1]))
+"""
 PATIENCE = timedelta(seconds=30)
 
 

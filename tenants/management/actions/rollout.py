@@ -21,7 +21,7 @@ ORDERS: dict[str, tuple[Callable[..., None], str]] = {
 
 
 def add_arguments(parser: CommandParser) -> None:
-    parser.add_argument("order", choices=ORDERS)
+    parser.add_argument("order", choices=ORDERS, metavar="|".join(ORDERS))
     parser.add_argument(
         "id", nargs="?", default="", metavar="ID", help="Its id, or the beginning (default: the active)."
     )
