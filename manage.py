@@ -24,6 +24,8 @@ def main() -> None:
     except (ImproperlyConfigured, EmbeddedPostgresError) as error:
         # Written for the person who set the value: a traceback would bury the name and the mend.
         sys.exit(f"Silo cannot start. {error}")
+    finally:
+        gc.freeze()  # What is left goes with the process: looking through it for garbage takes longer than a tenant.
 
 
 if __name__ == "__main__":
