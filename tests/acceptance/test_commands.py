@@ -12,9 +12,8 @@ from tenants.context import use_tenant
 from tenants.lifecycle import suspend
 from tenants.models import Rollout, RolloutAttempt, Server, Tenant
 from tenants.rollout.process import os_user
-from tests.acceptance.test_rollouts import RunPythonThatRaisesOnOneTenant
 from tests.support.fleet import Fleet, as_owner
-from tests.support.migrations import ADD_COLOUR, NotesMigrations
+from tests.support.migrations import ADD_COLOUR, RAISES_ON_A_BAD_NOTE, NotesMigrations
 
 OBJECT = ["rollout", "state", "target", "tenants", "seconds", "failures"]
 COUNTS = ["total", "migrated", "up_to_date", "failed", "skipped", "pending"]
@@ -217,7 +216,7 @@ class History:
         _, second, third = fleet.make("first", "second", "third")
         as_owner(second, "INSERT INTO notes_note (text) VALUES ('bad')")
         suspend(third)
-        raises = RunPythonThatRaisesOnOneTenant.RAISES
+        raises = RAISES_ON_A_BAD_NOTE
         notes.add("0002_picky", ADD_COLOUR, "migrations.RunPython(forwards)", before=raises)
         return fleet.migrate_json("--on-error", "continue", SILO_CODE_VERSION="v1.2.3")
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from tenants.databases.sessions import poll
 from tenants.models import Rollout, Tenant
 from tests.acceptance.test_rollouts import applied_to
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate
 from tests.support.fleet import Fleet, on_server
 from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
+from tests.support.waiting import wait_until
 
 ROLLOUT = ("manage.py", "migrate_tenants", "--workers", "1", "--format", "json")
 AT_WORK = "SELECT 1 FROM pg_stat_activity WHERE application_name LIKE 'silo rollout %%' AND query LIKE %s"
-
-
-def until(condition: Callable[[], object]) -> None:
-    assert poll(lambda: bool(condition()), timedelta(seconds=30))
 
 
 @pytest.fixture
@@ -76,7 +70,7 @@ class SIGTERM:
         notes.add("0002_wait", "migrations.RunPython(wait)", before=waits)
         notes.add("0003_next", "migrations.RunPython(go_on)", before=waits)
         process = fleet.start(*ROLLOUT)
-        until((tmp_path / "reached").exists)
+        wait_until((tmp_path / "reached").exists)
         process.send_signal(signal.SIGTERM)
         (tmp_path / "open").touch()
         _, err = process.communicate(timeout=60)
@@ -106,7 +100,7 @@ class ASecondSignal:
     ) -> None:
         notes.add("0002_long", 'migrations.RunSQL("SELECT pg_sleep(60)")')
         process = fleet.start(*ROLLOUT)
-        until(lambda: on_server(AT_WORK, "%pg_sleep%"))
+        wait_until(lambda: on_server(AT_WORK, "%pg_sleep%"))
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)

@@ -16,7 +16,7 @@ from tenants.routing.pool import process_pool
 from tenants.routing.registry import TenantDirectory
 from tests.apps.notes.models import Note
 from tests.support.fleet import Fleet, on_server
-from tests.support.pools import wait_until
+from tests.support.waiting import wait_until
 
 Queries = Callable[[int], AbstractContextManager[object]]
 

@@ -37,11 +37,10 @@ from tenants.rollout.watcher import Silent
 from tests.acceptance.test_rollouts import (
     CREATE_SQUASHED,
     SQUASHES,
-    RunPythonThatRaisesOnOneTenant,
     applied_to,
 )
 from tests.support.fleet import Fleet, as_owner, as_superuser, on_server
-from tests.support.migrations import ADD_COLOUR, NotesMigrations
+from tests.support.migrations import ADD_COLOUR, RAISES_ON_A_BAD_NOTE, NotesMigrations
 
 STEPS = [step.__name__ for step in provision.STEPS]
 
@@ -506,7 +505,7 @@ class ASuspendedTenant:
         (tenant,) = fleet.make("first")
         as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('bad')")
         suspend(tenant)
-        notes.add("0002_picky", "migrations.RunPython(forwards)", before=RunPythonThatRaisesOnOneTenant.RAISES)
+        notes.add("0002_picky", "migrations.RunPython(forwards)", before=RAISES_ON_A_BAD_NOTE)
         run_rollout(Request(latest()))
         with pytest.raises(ProvisioningError):
             resume(tenant)

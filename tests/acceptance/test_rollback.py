@@ -9,14 +9,13 @@ import pytest
 from tenants.lifecycle import resume, suspend
 from tenants.models import Rollout, RolloutAttempt, Tenant
 from tests.acceptance.test_rollouts import (
-    RunPythonThatRaisesOnOneTenant,
     applied_to,
     columns_of,
     schema_of,
 )
 from tests.support.faults import migrate_tenants_killed_where
 from tests.support.fleet import Fleet, as_owner
-from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
+from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, RAISES_ON_A_BAD_NOTE, NotesMigrations
 
 
 def roll_back(fleet: Fleet, rollout: str, *arguments: str) -> dict:
@@ -151,7 +150,7 @@ class ARolloutThatEndedBadly:
     def test_is_taken_back_where_it_succeeded(self, fleet: Fleet, notes: NotesMigrations) -> None:
         first, second = fleet.make("first", "second")
         as_owner(second, "INSERT INTO notes_note (text) VALUES ('bad')")
-        raises = RunPythonThatRaisesOnOneTenant.RAISES
+        raises = RAISES_ON_A_BAD_NOTE
         notes.add("0002_colour", ADD_COLOUR)
         reversible = "migrations.RunPython(forwards, migrations.RunPython.noop)"
         notes.add("0003_picky", reversible, before=raises)

@@ -30,7 +30,7 @@ from tenants.rollout.worker import Outcome, WorkOptions, bring, look
 from tests.apps.notes.models import Note
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl, migrate_tenants_killed_where
 from tests.support.fleet import Fleet, as_owner, on_server
-from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
+from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, RAISES_ON_A_BAD_NOTE, NotesMigrations
 
 
 def schema_of(tenant_or_name: Tenant | str) -> str:
@@ -455,17 +455,11 @@ class TwoWorkersOnOneTenant:
 class RunPythonThatRaisesOnOneTenant:
     """Case 14: only that tenant fails, rolled back, with its traceback; the rerun touches only it."""
 
-    RAISES = """
-        def forwards(apps, schema_editor):
-            if apps.get_model("notes", "Note").objects.filter(text="bad").exists():
-                raise ValueError("a note is bad")
-    """
-
     @pytest.fixture
     def failed(self, fleet: Fleet, notes: NotesMigrations) -> tuple[list[Tenant], Report]:
         tenants = fleet.make("first", "second", "third")
         as_owner(tenants[1], "INSERT INTO notes_note (text) VALUES ('bad')")
-        notes.add("0002_picky", ADD_COLOUR, "migrations.RunPython(forwards)", before=self.RAISES)
+        notes.add("0002_picky", ADD_COLOUR, "migrations.RunPython(forwards)", before=RAISES_ON_A_BAD_NOTE)
         return tenants, roll_out(on_error="continue")
 
     def test_fails_there_and_goes_on_elsewhere(self, failed: tuple[list[Tenant], Report]) -> None:
@@ -511,7 +505,7 @@ class RunPythonThatRaisesOnOneTenant:
         tenants = fleet.make("first", "second", "third")
         for tenant in tenants:
             as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('bad')")
-        notes.add("0002_picky", "migrations.RunPython(forwards)", before=self.RAISES)
+        notes.add("0002_picky", "migrations.RunPython(forwards)", before=RAISES_ON_A_BAD_NOTE)
         report = roll_out(workers=1)
         assert (len(report.failures), report.pending) == (1, 2)
 
@@ -521,7 +515,7 @@ class RunPythonThatRaisesOnOneTenant:
         """Case 15."""
         for tenant in fleet.make("alpha", "beta", "delta", "gamma", "omega")[1:]:
             as_owner(tenant, "INSERT INTO notes_note (text) VALUES ('bad')")
-        notes.add("0002_picky", "migrations.RunPython(forwards)", before=self.RAISES)
+        notes.add("0002_picky", "migrations.RunPython(forwards)", before=RAISES_ON_A_BAD_NOTE)
         report = roll_out(workers=1, on_error="continue")
         assert (report.counts[AttemptState.MIGRATED], len(report.failures), report.pending) == (1, 3, 1)
 
@@ -663,7 +657,7 @@ class AMigrationThatMisbehaves:
     def test_is_a_failure_that_is_reported(self, fleet: Fleet, notes: NotesMigrations, raises: str) -> None:
         acme, _ = fleet.make("first", "second")
         as_owner(acme, "INSERT INTO notes_note (text) VALUES ('bad')")
-        guilty = RunPythonThatRaisesOnOneTenant.RAISES.replace('raise ValueError("a note is bad")', raises)
+        guilty = RAISES_ON_A_BAD_NOTE.replace('raise ValueError("a note is bad")', raises)
         notes.add("0002_picky", "migrations.RunPython(forwards)", before=f"import sys\n{textwrap.dedent(guilty)}")
         found = fleet.migrate_json("--on-error", "continue")
         assert (found["exit"], found["tenants"]["failed"], found["tenants"]["pending"]) == (1, 1, 0)

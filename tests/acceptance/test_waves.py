@@ -15,9 +15,8 @@ from tenants.rollout.target import latest
 from tenants.rollout.watcher import Silent
 from tenants.rollout.waves import Canary, in_waves, parse_waves
 from tenants.rollout.worker import Outcome
-from tests.acceptance.test_rollouts import RunPythonThatRaisesOnOneTenant
 from tests.support.fleet import Fleet, as_owner
-from tests.support.migrations import ADD_COLOUR, NotesMigrations
+from tests.support.migrations import ADD_COLOUR, RAISES_ON_A_BAD_NOTE, NotesMigrations
 
 SLUGS = ["one", "two", "three", "four"]
 
@@ -70,7 +69,7 @@ class ACanary:
         """One of the fleet on which the next migration fails."""
         bad = fleet.make(*SLUGS)[1]
         as_owner(bad, "INSERT INTO notes_note (text) VALUES ('bad')")
-        raises = RunPythonThatRaisesOnOneTenant.RAISES
+        raises = RAISES_ON_A_BAD_NOTE
         notes.add("0002_picky", "migrations.RunPython(forwards)", before=raises)
         return bad.slug
 

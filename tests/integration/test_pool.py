@@ -29,7 +29,8 @@ from tenants.routing.connections import databases
 from tenants.routing.pool import SessionPool, process_pool
 from tests.apps.notes.models import Note
 from tests.support.fleet import as_owner
-from tests.support.pools import ROOMY, PoolOfTest, end_sessions_of, sessions_of, wait_until
+from tests.support.pools import ROOMY, PoolOfTest, end_sessions_of, sessions_of
+from tests.support.waiting import wait_until
 
 Pools = Callable[..., PoolOfTest]
 

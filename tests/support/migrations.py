@@ -79,3 +79,8 @@ def notes_migrations_in(folder: Path) -> Iterator[NotesMigrations]:
 
 ADD_COLOUR = 'migrations.AddField("note", "colour", models.CharField(default="red", max_length=20))'
 ADD_INDEXED = 'migrations.AddField("note", "rank", models.IntegerField(default=0, db_index=True))'
+RAISES_ON_A_BAD_NOTE = """
+def forwards(apps, schema_editor):
+    if apps.get_model("notes", "Note").objects.filter(text="bad").exists():
+        raise ValueError("a note is bad")
+"""

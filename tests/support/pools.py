@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +19,6 @@ from tenants.routing.slots import Limits
 from tests.support.fleet import on_server
 
 ROOMY = Limits(size=5, per_tenant=3, idle_age_s=60, wait_s=5)
-PATIENCE_S = 20
 
 
 @dataclass
@@ -52,10 +49,3 @@ def sessions_of(*tenants: Tenant, cursor: Cursor | None = None) -> int:
 def end_sessions_of(tenant: Tenant) -> None:
     """As an administrator would; on return they are gone."""
     on_server("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", tenant.alias)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come true"
-        time.sleep(0.01)
