@@ -6,8 +6,10 @@ from tenants.context import current_alias
 
 
 class TenantFilter(logging.Filter):
-    """Gives each record a `tenant`: the current alias, or `-`."""
+    """Gives each record a `tenant`: the alias of the current one, else of the one its request named, else `-`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.tenant = current_alias() or "-"
+        # Django writes of a request that was refused when the request has left its tenant.
+        named = getattr(getattr(record, "request", None), "tenant", None)
+        record.tenant = current_alias() or (named.alias if named else "-")
         return True

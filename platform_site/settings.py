@@ -14,7 +14,7 @@ TENANT_POOL_SIZE             how many connections to tenants' databases a proces
 TENANT_POOL_PER_TENANT       how many of them with one tenant; default 10
 TENANT_POOL_IDLE_AGE         seconds after which an unused one is closed; default 60; 0 keeps none
 TENANT_POOL_WAIT             seconds to wait for one where all are in use, then 503; default 5
-CELERY_BROKER_URL            optional: rollouts on many machines
+CELERY_BROKER_URL            optional: where Celery tasks are sent, each for the tenant that was current
 SILO_CODE_VERSION            what rollouts write down as their code; default: the commit that is checked out
 TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand before Silo; default 0
 ===========================  ==================================================================================
@@ -85,11 +85,12 @@ INSTALLED_APPS = MAIN_APPS + [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Above all that reads or keeps something for a tenant, sessions and caches too.
+    "tenants.routing.middleware.TenantMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "tenants.routing.middleware.TenantMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -109,12 +110,24 @@ TEMPLATES = [
         },
     },
 ]
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+
+# What Django shares, kept apart by tenant: see tenants.separation
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "KEY_FUNCTION": "tenants.separation.cache.tenant_key",
+    },
+    # For what is counted over all tenants, as failed logins are: who names another tenant must not get a new count.
+    "platform": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "platform"},
+}
+SESSION_ENGINE = "tenants.separation.sessions"
+DEFAULT_EXCEPTION_REPORTER_FILTER = "tenants.separation.reports.TenantReporterFilter"
 
 STATIC_URL = "/static/"
 STATIC_ROOT = SILO_DATA_DIR / "static"
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "default": {"BACKEND": "tenants.separation.storage.TenantFileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
         if DEBUG

@@ -1,4 +1,4 @@
-"""Configuration mistakes that would let main and tenant tables mix, found before anything runs."""
+"""Configuration mistakes that would let main and tenants, or two tenants, mix; found before anything runs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from django.db.models import ForeignObject, Model
 from tenants.routing.connections import TenantDatabases
 from tenants.tenant_apps import lives_in_main, lives_in_tenants
 
+TENANT_MIDDLEWARE = "tenants.routing.middleware.TenantMiddleware"
+
 
 def register() -> None:
     checks.register(check_relations, checks.Tags.models)
     checks.register(check_settings, checks.Tags.models)
+    checks.register(check_middleware, checks.Tags.security)
 
 
 def check_relations(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
@@ -71,6 +74,30 @@ def check_settings(app_configs: Any = None, **_: Any) -> list[checks.CheckMessag
             )
         )
     return found
+
+
+BELOW_THE_TENANT = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.cache.UpdateCacheMiddleware",
+    "django.middleware.cache.FetchFromCacheMiddleware",
+)
+
+
+def check_middleware(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
+    """``tenants.E005``: above ``TenantMiddleware`` no tenant is current, and what is kept there is kept for all."""
+    order = list(settings.MIDDLEWARE)
+    if TENANT_MIDDLEWARE not in order:
+        return []
+    above = order[: order.index(TENANT_MIDDLEWARE)]
+    return [
+        checks.Error(
+            f"{name} stands above TenantMiddleware, so what it keeps for one tenant is given to others.",
+            hint=f"Move {TENANT_MIDDLEWARE!r} above it in MIDDLEWARE.",
+            id="tenants.E005",
+        )
+        for name in BELOW_THE_TENANT
+        if name in above
+    ]
 
 
 def _keys_of(model: type[Model]) -> Iterator[tuple[ForeignObject[Any, Any], type[Model]]]:

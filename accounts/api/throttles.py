@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
+from django.core.cache import caches
 from rest_framework.request import Request
 from rest_framework.throttling import AnonRateThrottle, SimpleRateThrottle
 from rest_framework.views import APIView
@@ -12,12 +13,16 @@ from rest_framework.views import APIView
 class RegistrationThrottle(AnonRateThrottle):
     """Thirty new accounts a minute from one address."""
 
+    cache = caches["platform"]
+
     scope = "register"
     rate = "30/min"
 
 
 class FailedLoginThrottle(SimpleRateThrottle):
     """Ten wrong passwords a minute for one email, wherever they come from. Logins that succeed are not counted."""
+
+    cache = caches["platform"]
 
     scope = "login"
     rate = "10/min"
