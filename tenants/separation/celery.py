@@ -81,7 +81,7 @@ class TenantTask(DjangoTask):
 
 
 def _alias_to_send() -> str | None:
-    """The current tenant's. When a task's scope is over, that task's: its retry is sent, or what follows in its chain."""
+    """The current tenant's. When a task's scope is over, that task's: its retry is sent, or what follows in a chain."""
     request: Context | None = current_task.request if current_task else None
     if request is not None and getattr(request, "tenant_scope_is_over", False):
         return _alias_in(request)

@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from celery import Celery, chain, chord, group, signals
+from celery.contrib.django.task import DjangoTask
 from celery.contrib.testing.worker import start_worker
-from django.db import transaction
+from django.db import connections, transaction
 
 from tenant_data.models import Document
 from tenants.context import current_alias, tenant_atomic, use_main, use_tenant
@@ -66,17 +67,17 @@ def worker(_worker: None, acme: Tenant, globex: Tenant) -> None:
     """A worker, with acme and globex there for it."""
 
 
-@contextmanager
-def counted(signal) -> Iterator[list[object]]:
-    """What sent this signal of Celery's meanwhile."""
-    senders: list[object] = []
+def in_state(tenant: Tenant, state: str) -> None:
+    """Committed, for the worker to see, which the test's own transaction is not."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(_set_state, tenant, state).result()
 
-    def count(sender: object, **_: object) -> None:
-        senders.append(sender)
 
-    signal.connect(count)
-    yield senders
-    signal.disconnect(count)
+def _set_state(tenant: Tenant, state: str) -> None:
+    try:
+        Tenant.objects.filter(pk=tenant.pk).update(state=state)
+    finally:
+        connections.close_all()
 
 
 def said(result) -> object:
@@ -141,12 +142,34 @@ class ATask:
         with pytest.raises(NoTenantError):
             said(app.send_task(needs_a_tenant.name))
 
-    def test_of_a_tenant_that_is_suspended_is_not_run_but_tried_again(self, acme):
+    def test_of_a_tenant_that_is_suspended_is_tried_again(self, acme, monkeypatch):
+        monkeypatch.setattr(TenantUnavailableError, "retry_after_s", 0)
+        in_state(acme, Tenant.State.SUSPENDED)
+        tries = []
+
+        def resume(sender: object, **_: object) -> None:
+            tries.append(sender)
+            in_state(acme, Tenant.State.ACTIVE)
+
+        signals.task_retry.connect(resume)
+        try:
+            with use_tenant(acme):
+                sent = whose.delay()
+            assert said(sent) == [acme.alias]
+        finally:
+            signals.task_retry.disconnect(resume)
+            in_state(acme, Tenant.State.ACTIVE)
+        assert len(tries) == 1
+
+    def test_of_a_tenant_that_stays_suspended_is_given_up(self, acme):
         with use_tenant(acme):
             Tenant.objects.filter(pk=acme.pk).update(state=Tenant.State.SUSPENDED)
-            with counted(signals.task_retry) as tries, pytest.raises(TenantUnavailableError):
+            with pytest.raises(TenantUnavailableError):
                 at_the_second_try.apply().get()
-        assert len(tries) == 1
+
+    def test_whose_message_names_no_tenant_is_not_run_under_whichever_is_current(self, acme):
+        with use_tenant(acme):
+            assert DjangoTask.apply(whose).get() == [None]
 
     def test_run_on_the_spot_runs_for_the_current_tenant(self, acme):
         with use_tenant(acme):
@@ -173,6 +196,11 @@ class ATaskSentOnCommit:
                 transaction.on_commit(lambda: seen.append("committed"), using=acme.alias)
                 assert not seen
             assert said(app.AsyncResult("on-commit")) == ["new"]
+
+    def test_is_sent_for_the_tenant_of_that_moment(self, acme, django_capture_on_commit_callbacks):
+        with django_capture_on_commit_callbacks(execute=True), use_tenant(acme):
+            whose.apply_async_on_commit(using="default", task_id="of-that-moment")
+        assert said(app.AsyncResult("of-that-moment")) == [acme.alias]
 
 
 class ThePlatformsApp:
