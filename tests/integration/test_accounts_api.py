@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.core.cache import cache
+from django.core.cache import caches
 from django.db import IntegrityError, connection
 from django.utils import timezone
 from knox.models import AuthToken
@@ -19,7 +19,7 @@ REGISTER, LOGIN, LOGOUT, ME = (f"/api/v1/{path}/" for path in ("auth/register", 
 
 @pytest.fixture(autouse=True)
 def nobody_was_throttled():
-    cache.clear()
+    caches["platform"].clear()
 
 
 @pytest.fixture

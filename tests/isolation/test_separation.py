@@ -26,6 +26,12 @@ from tenants.separation.sessions import SessionStore
 from tenants.separation.signing import TenantSigner
 
 
+@pytest.fixture(autouse=True)
+def _empty_caches() -> None:
+    for shared in caches.all(initialized_only=True):
+        shared.clear()
+
+
 class TheCache:
     def test_has_what_was_kept_under_the_same_tenant_only(self, acme, globex):
         with use_tenant(acme):
