@@ -63,7 +63,7 @@ class Writing:
         assert client.patch(f"{DOCUMENTS}{minutes['id']}/", body).status_code == 404
 
     def test_is_404_with_a_file_deleted_after_it_was_looked_up(self, client, acme, file_id, monkeypatch):
-        from tenant_data.api.views import DocumentsView
+        from tenant_data.api.documents import DocumentsView
 
         save = DocumentsView.perform_create
 

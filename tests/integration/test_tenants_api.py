@@ -140,7 +140,7 @@ class ATenantThatCannotBeServed:
         assert "manage.py" not in as_user(bob).get(ACME).content.decode()
 
     def test_is_503_when_its_database_ends_the_session(self, as_user, acme, bob, monkeypatch):
-        from tenant_data.api.views import DocumentsView
+        from tenant_data.api.documents import DocumentsView
         from tenants.context import required_alias
 
         def query(view):

@@ -1,36 +1,26 @@
-"""Files and documents over HTTP."""
+"""Files over HTTP."""
 
 from __future__ import annotations
 
 import logging
-from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import extend_schema, extend_schema_view
 from rest_framework import status
 from rest_framework.exceptions import APIException, NotFound
-from rest_framework.generics import (
-    GenericAPIView,
-    ListAPIView,
-    ListCreateAPIView,
-    RetrieveDestroyAPIView,
-    RetrieveUpdateDestroyAPIView,
-)
+from rest_framework.generics import GenericAPIView, ListAPIView, RetrieveDestroyAPIView
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
 
 from tenant_data.api.downloads import AnyAccept, attachment
-from tenant_data.api.serializers import DocumentSerializer, FileSerializer, UploadSerializer
+from tenant_data.api.serializers import FileSerializer, UploadSerializer
 from tenant_data.errors import ContentMissingError, FileInUseError
 from tenant_data.files import delete_file
-from tenant_data.models import Document, File
-from tenants.context import tenant_atomic
+from tenant_data.models import File
 from tenants.permissions import IsTenantMember
 
 logger = logging.getLogger(__name__)
@@ -114,53 +104,3 @@ class FileContentView(GenericAPIView[File]):
         except ContentMissingError as error:
             logger.exception("a file without content: %s", id)
             raise NotFound(str(error)) from error
-
-
-@extend_schema_view(
-    get=extend_schema(tags=["documents"], summary="List documents"),
-    post=extend_schema(
-        tags=["documents"],
-        summary="Write a document",
-        examples=[OpenApiExample("A note", value={"title": "Minutes", "body": "We met.", "file": None})],
-    ),
-)
-class DocumentsView(ListCreateAPIView[Document]):
-    """A tenant's documents, the newest first."""
-
-    serializer_class = DocumentSerializer
-    permission_classes = (IsTenantMember,)
-
-    def get_queryset(self) -> QuerySet[Document]:
-        return Document.objects.all()
-
-    def perform_create(self, serializer: BaseSerializer[Document]) -> None:
-        save_document(serializer, owner_id=self.request.user.pk)
-
-
-@extend_schema_view(
-    get=extend_schema(tags=["documents"], summary="Show a document"),
-    put=extend_schema(tags=["documents"], summary="Replace a document"),
-    patch=extend_schema(tags=["documents"], summary="Change a document"),
-    delete=extend_schema(tags=["documents"], summary="Delete a document", description="Its file stays."),
-)
-class DocumentView(RetrieveUpdateDestroyAPIView[Document]):
-    """One document."""
-
-    serializer_class = DocumentSerializer
-    permission_classes = (IsTenantMember,)
-    lookup_url_kwarg = "id"
-
-    def get_queryset(self) -> QuerySet[Document]:
-        return Document.objects.all()
-
-    def perform_update(self, serializer: BaseSerializer[Document]) -> None:
-        save_document(serializer)
-
-
-def save_document(serializer: BaseSerializer[Document], **fields: Any) -> None:
-    """Save; 404 where the file was deleted after it had been looked up, which the key tells at the commit."""
-    try:
-        with tenant_atomic():
-            serializer.save(**fields)
-    except IntegrityError as error:
-        raise NotFound("There is no such file.") from error
