@@ -41,7 +41,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test kills check bench stop requirements clean
+.PHONY: help run setup prepared install test kills check papers bench stop requirements clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -87,13 +87,17 @@ test: install ## The whole test suite, on a PostgreSQL of its own
 kills: install ## Kill KILLS (200) rollouts of 30 tenants at random, and look whether the next run makes it good
 	@SILO_KILLS=$(KILLS) $(python) -m pytest tests/acceptance/test_kills.py --quiet
 
-check: install ## Formatting, lint, types, import directions, migrations, deployment settings
+check: install ## Formatting, lint, types, import directions, migrations, deployment settings, papers
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
 	$(python) -m mypy .
 	$(VENV)/bin/lint-imports
 	$(as_production) $(python) -W ignore::RuntimeWarning manage.py makemigrations --check --dry-run
 	$(as_production) $(manage) check --deploy --fail-level WARNING
+	$(as_production) $(manage) papers --check
+
+papers: install ## Write the API's papers from the code: docs/openapi.yaml, docs/api/errors.md
+	@$(as_production) $(manage) papers
 
 bench: $(installed_bench) $(installed_peer) ## Measure rollouts beside others, on an idle machine; BENCH="--tenants 50,200,1000"
 	@exec env MPLCONFIGDIR=$(abspath $(VENV))/matplotlib $(python) -m benchmarks.rollout $(BENCH)

@@ -1,7 +1,8 @@
-"""A log line says which tenant was current when it was written."""
+"""A log line says which tenant was current when it was written, and for which request."""
 
 import logging
 
+from tenants.api.request_ids import current_request_id
 from tenants.context import current_alias
 
 
@@ -12,4 +13,12 @@ class TenantFilter(logging.Filter):
         # Django writes of a request that was refused when the request has left its tenant.
         named = getattr(getattr(record, "request", None), "tenant", None)
         record.tenant = current_alias() or (named.alias if named else "-")
+        return True
+
+
+class RequestFilter(logging.Filter):
+    """Gives each record a `request_id`: that of the request that is being answered, or `-`."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = current_request_id() or "-"
         return True

@@ -83,6 +83,8 @@ INSTALLED_APPS = MAIN_APPS + [
 # Requests
 
 MIDDLEWARE = [
+    "tenants.api.request_ids.request_id_middleware",
+    "tenants.api.problems.problem_middleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     # Above all that reads or keeps something for a tenant, sessions and caches too.
@@ -191,6 +193,10 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "tenants.api.openapi.add_problems",
+    ],
     # A file is sent as multipart and comes back as a description of it.
     "COMPONENT_SPLIT_REQUEST": True,
     # Two replies have it, and servers have a state as well.
@@ -210,11 +216,16 @@ TIME_ZONE = "UTC"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"tenant": {"()": "platform_site.logs.TenantFilter"}},
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s [%(tenant)s] %(message)s"}},
+    "filters": {
+        "tenant": {"()": "platform_site.logs.TenantFilter"},
+        "request": {"()": "platform_site.logs.RequestFilter"},
+    },
+    "formatters": {
+        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(tenant)s] [%(request_id)s] %(message)s"},
+    },
     "handlers": {
         # stderr: a command's stdout is its result.
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tenant"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tenant", "request"]},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

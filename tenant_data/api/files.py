@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 
 class Conflict(APIException):
-    """409: it cannot be done as things stand."""
+    """It cannot be done as things stand; `detail` says what is in the way."""
 
     status_code = status.HTTP_409_CONFLICT
     default_code = "conflict"

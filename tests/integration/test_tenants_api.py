@@ -10,6 +10,7 @@ from tenants.errors import LastOwnerError, ProvisioningError
 from tenants.members import remove_member
 from tenants.models import Role, Rollout, RolloutAttempt, Server, Tenant, UserTenantAssociation
 from tests.support.fleet import drop_tenant
+from tests.support.problems import wrong_fields
 
 TENANTS, ACME = "/api/v1/tenants/", "/api/v1/tenants/acme/"
 MEMBERS = f"{ACME}members/"
@@ -72,7 +73,7 @@ class MakingATenant:
     def test_refuses_what_is_no_slug(self, as_user, dave, slug):
         refused = as_user(dave).post(TENANTS, {"slug": slug})
         assert refused.status_code == 400
-        assert "slug" in refused.json()
+        assert wrong_fields(refused) == {"slug"}
         assert not Tenant.objects.filter(associations__user=dave).exists()
 
     def test_goes_on_when_it_is_sent_again_after_a_failure(self, as_user, dave, monkeypatch):
@@ -179,7 +180,7 @@ class Members:
     def test_are_registered_users(self, as_user, acme, alice):
         refused = as_user(alice).post(MEMBERS, {"email": "nobody@example.com", "role": "member"})
         assert refused.status_code == 400
-        assert "email" in refused.json()
+        assert wrong_fields(refused) == {"email"}
 
     def test_have_one_of_four_roles(self, as_user, acme, alice, bob):
         client = as_user(alice)
@@ -301,4 +302,4 @@ class TheFleet:
         server = {"name": "eu-1", "host": "10.0.0.7", "port": 5432, "capacity": 500, **field}
         refused = as_user(erin).post("/api/v1/fleet/servers/", server)
         assert refused.status_code == 400
-        assert set(refused.json()) == set(field)
+        assert wrong_fields(refused) == set(field)

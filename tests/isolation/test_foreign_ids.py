@@ -79,6 +79,7 @@ class AnEndpoint:
 
     def test_answers_the_same_for_a_foreign_and_an_unknown_tenant(self, as_user, acmes, carol, path, method):
         client = as_user(carol)
+        client.defaults["HTTP_X_REQUEST_ID"] = "the-same-in-both"
         foreign, unknown = (self.ask(client, path, method, slug, acmes) for slug in ("acme", "nowhere"))
         assert foreign.content == unknown.content
 
