@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
@@ -22,6 +23,12 @@ def add_member(tenant: Tenant, user: User, role: str) -> UserTenantAssociation:
             return UserTenantAssociation.objects.create(tenant=tenant, user=user, role=role)
     except IntegrityError as error:
         raise AlreadyMemberError from error
+
+
+def hold_members(tenant_id: UUID) -> None:
+    """Keep others from changing who belongs to a tenant, and as what, until the transaction ends."""
+    # Its row, and before any member's: whoever locks members in another order would wait for us, and we for them.
+    Tenant.objects.using("default").select_for_update(no_key=True).get(pk=tenant_id)
 
 
 def change_role(member: UserTenantAssociation, role: str) -> None:
@@ -45,6 +52,7 @@ def _keeping_an_owner(member: UserTenantAssociation, *, leaves_owners: bool) -> 
     rows are locked first: the second waits for the first, and PostgreSQL then looks again which rows are still owners.
     """
     with transaction.atomic(using="default"):
+        hold_members(member.tenant_id)
         owners = UserTenantAssociation.objects.select_for_update().filter(tenant_id=member.tenant_id, role=Role.OWNER)
         # In one order, or two such requests could wait for each other.
         owner_ids = list(owners.order_by("pk").values_list("pk", flat=True))

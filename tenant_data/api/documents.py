@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db import IntegrityError
+from django.db import IntegrityError, connections
 from django.db.models import QuerySet
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework.exceptions import NotFound
@@ -13,7 +13,8 @@ from rest_framework.serializers import BaseSerializer
 
 from tenant_data.api.serializers import DocumentSerializer
 from tenant_data.models import Document
-from tenants.context import tenant_atomic
+from tenants.api.conditional import Conditional
+from tenants.context import required_alias, tenant_atomic
 from tenants.permissions import IsTenantMember
 
 
@@ -44,7 +45,7 @@ class DocumentsView(ListCreateAPIView[Document]):
     patch=extend_schema(tags=["documents"], summary="Change a document"),
     delete=extend_schema(tags=["documents"], summary="Delete a document", description="Its file stays."),
 )
-class DocumentView(RetrieveUpdateDestroyAPIView[Document]):
+class DocumentView(Conditional, RetrieveUpdateDestroyAPIView[Document]):
     """One document."""
 
     serializer_class = DocumentSerializer
@@ -59,9 +60,11 @@ class DocumentView(RetrieveUpdateDestroyAPIView[Document]):
 
 
 def save_document(serializer: BaseSerializer[Document], **fields: Any) -> None:
-    """Save; 404 where the file was deleted after it had been looked up, which the key tells at the commit."""
+    """Save; 404 where the file was deleted after it had been looked up, which the key tells."""
     try:
         with tenant_atomic():
             serializer.save(**fields)
+            # Now, as this may stand inside another transaction, whose commit is too late to be told apart.
+            connections[required_alias()].check_constraints()
     except IntegrityError as error:
         raise NotFound("There is no such file.") from error

@@ -21,6 +21,7 @@ from tenant_data.api.serializers import FileSerializer, UploadSerializer
 from tenant_data.errors import ContentMissingError, FileInUseError
 from tenant_data.files import delete_file
 from tenant_data.models import File
+from tenants.api.conditional import Conditional
 from tenants.permissions import IsTenantMember
 
 logger = logging.getLogger(__name__)
@@ -64,7 +65,7 @@ class FilesView(ListAPIView[File]):
         tags=["files"], summary="Delete a file", description="Refused with 409 while a document needs it."
     ),
 )
-class FileView(RetrieveDestroyAPIView[File]):
+class FileView(Conditional, RetrieveDestroyAPIView[File]):
     """One file."""
 
     serializer_class = FileSerializer

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
@@ -15,6 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
+from tenants.api.conditional import Tagged, require_match
 from tenants.api.serializers import (
     MemberSerializer,
     NewMemberSerializer,
@@ -22,8 +26,8 @@ from tenants.api.serializers import (
     TenantNameSerializer,
     TenantSerializer,
 )
-from tenants.members import add_member, change_role, remove_member
-from tenants.models import Role, UserTenantAssociation
+from tenants.members import add_member, change_role, hold_members, remove_member
+from tenants.models import Role, Tenant, UserTenantAssociation
 from tenants.permissions import Deed, IsTenantMember, may, membership_of
 
 
@@ -56,7 +60,7 @@ class TenantsView(ListAPIView[UserTenantAssociation]):
         return Response(TenantSerializer(membership).data, status=201)
 
 
-class TenantView(GenericAPIView[UserTenantAssociation]):
+class TenantView(Tagged, GenericAPIView[UserTenantAssociation]):
     """One tenant. Renaming it is for its owners."""
 
     serializer_class = TenantSerializer
@@ -72,9 +76,12 @@ class TenantView(GenericAPIView[UserTenantAssociation]):
     )
     def patch(self, request: Request, slug: str) -> Response:
         membership = membership_of(request)
-        changes = TenantNameSerializer(membership.tenant, data=request.data, partial=True)
-        changes.is_valid(raise_exception=True)
-        changes.save()
+        with transaction.atomic(using="default"):
+            membership.tenant = Tenant.objects.select_for_update(no_key=True).get(pk=membership.tenant_id)
+            require_match(request, TenantSerializer(membership).data)
+            changes = TenantNameSerializer(membership.tenant, data=request.data, partial=True)
+            changes.is_valid(raise_exception=True)
+            changes.save()
         return Response(TenantSerializer(membership).data)
 
 
@@ -109,7 +116,7 @@ class MembersView(ListAPIView[UserTenantAssociation]):
         return Response(MemberSerializer(member).data, status=201)
 
 
-class MemberView(GenericAPIView[UserTenantAssociation]):
+class MemberView(Tagged, GenericAPIView[UserTenantAssociation]):
     """One member. Only owners make owners, or make an owner something else; the last owner stays."""
 
     serializer_class = MemberSerializer
@@ -122,20 +129,29 @@ class MemberView(GenericAPIView[UserTenantAssociation]):
 
     @extend_schema(tags=["members"], summary="Change a member's role")
     def patch(self, request: Request, slug: str, user_id: UUID) -> Response:
-        member = self._member(user_id)
-        changes = MemberSerializer(member, data=request.data, partial=True)
-        changes.is_valid(raise_exception=True)
-        role: str = changes.validated_data.get("role", member.role)
-        require_owner_for(request, role, member.role)
-        change_role(member, role)
+        with self._held_member(user_id) as member:
+            changes = MemberSerializer(member, data=request.data, partial=True)
+            changes.is_valid(raise_exception=True)
+            role: str = changes.validated_data.get("role", member.role)
+            require_owner_for(request, role, member.role)
+            change_role(member, role)
         return Response(MemberSerializer(member).data)
 
     @extend_schema(tags=["members"], summary="Take a member out", responses={204: None})
     def delete(self, request: Request, slug: str, user_id: UUID) -> Response:
-        member = self._member(user_id)
-        require_owner_for(request, member.role)
-        remove_member(member)
+        with self._held_member(user_id) as member:
+            require_owner_for(request, member.role)
+            remove_member(member)
         return Response(status=204)
+
+    @contextmanager
+    def _held_member(self, user_id: UUID) -> Iterator[UserTenantAssociation]:
+        """A member who stays as ``If-Match`` says until it is changed."""
+        with transaction.atomic(using="default"):
+            hold_members(membership_of(self.request).tenant_id)
+            member = self._member(user_id)
+            require_match(self.request, MemberSerializer(member).data)
+            yield member
 
     def _member(self, user_id: UUID) -> UserTenantAssociation:
         member = members_of(self.request).filter(user_id=user_id).first()

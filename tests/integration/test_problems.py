@@ -6,7 +6,7 @@ import pytest
 from rest_framework.exceptions import ErrorDetail
 
 from platform_site.logs import RequestFilter
-from tenant_data.api.views import DocumentsView
+from tenant_data.api.documents import DocumentsView
 from tenants.api.codes import known_codes
 from tenants.api.errors import code_of
 from tenants.api.problems import mistakes
