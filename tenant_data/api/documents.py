@@ -14,6 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from tenant_data.api.serializers import DocumentSerializer
 from tenant_data.models import Document
 from tenants.api.conditional import Conditional
+from tenants.api.idempotency import Idempotent
 from tenants.context import required_alias, tenant_atomic
 from tenants.permissions import IsTenantMember
 
@@ -26,7 +27,7 @@ from tenants.permissions import IsTenantMember
         examples=[OpenApiExample("A note", value={"title": "Minutes", "body": "We met.", "file": None})],
     ),
 )
-class DocumentsView(ListCreateAPIView[Document]):
+class DocumentsView(Idempotent, ListCreateAPIView[Document]):
     """A tenant's documents, the newest first."""
 
     serializer_class = DocumentSerializer

@@ -22,6 +22,7 @@ from tenant_data.errors import ContentMissingError, FileInUseError
 from tenant_data.files import delete_file
 from tenant_data.models import File
 from tenants.api.conditional import Conditional
+from tenants.api.idempotency import Idempotent
 from tenants.permissions import IsTenantMember
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Conflict(APIException):
 
 
 @extend_schema_view(get=extend_schema(tags=["files"], summary="List files"))
-class FilesView(ListAPIView[File]):
+class FilesView(Idempotent, ListAPIView[File]):
     """A tenant's files, the newest first."""
 
     serializer_class = FileSerializer

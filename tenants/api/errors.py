@@ -43,17 +43,21 @@ SHOWN: tuple[tuple[type[TenantError], int], ...] = (
 """Errors whose own words are for the caller, and their status. The code is the class's name: see ``code_of``."""
 
 
-class ServiceUnavailable(APIException):
-    """It cannot be served now; try again after ``Retry-After`` seconds."""
-
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_code = "unavailable"
-    default_detail = "This cannot be served now; try again soon."
+class TryLater(APIException):
+    """A refusal with ``Retry-After``."""
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int = TenantUnavailableError.retry_after_s) -> None:
         super().__init__(detail)
         # Where REST framework's handler takes the header from.
         self.wait = retry_after_s
+
+
+class ServiceUnavailable(TryLater):
+    """It cannot be served now; try again after ``Retry-After`` seconds."""
+
+    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
+    default_code = "unavailable"
+    default_detail = "This cannot be served now; try again soon."
 
 
 class TenantUnavailable(ServiceUnavailable):

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.models import User
+from tenants.api.idempotency import Idempotent
 from tenants.api.serializers import HeadsSerializer, OneRolloutSerializer, RolloutSerializer, ServerSerializer
 from tenants.models import Rollout, RolloutAttempt, Server, Tenant
 from tenants.rollout.control import abort, go_on, pause
@@ -49,7 +50,7 @@ class RolloutView(RetrieveAPIView[Rollout]):
         return rollouts_counted()
 
 
-class OrderView(GenericAPIView[Rollout]):
+class OrderView(Idempotent, GenericAPIView[Rollout]):
     """What staff tell a running rollout. Its process heeds it within a second."""
 
     serializer_class = OneRolloutSerializer
@@ -103,7 +104,7 @@ class HeadsView(GenericAPIView[Tenant]):
     get=extend_schema(tags=["fleet"], summary="List servers"),
     post=extend_schema(tags=["fleet"], summary="Register a server"),
 )
-class ServersView(ListCreateAPIView[Server]):
+class ServersView(Idempotent, ListCreateAPIView[Server]):
     """PostgreSQL servers that hold tenant databases."""
 
     serializer_class = ServerSerializer

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 
 from accounts.models import User
 from tenants.api.conditional import Tagged, require_match
+from tenants.api.idempotency import Idempotent
 from tenants.api.serializers import (
     MemberSerializer,
     NewMemberSerializer,
@@ -31,7 +32,7 @@ from tenants.models import Role, Tenant, UserTenantAssociation
 from tenants.permissions import Deed, IsTenantMember, may, membership_of
 
 
-class TenantsView(ListAPIView[UserTenantAssociation]):
+class TenantsView(Idempotent, ListAPIView[UserTenantAssociation]):
     """The tenants one belongs to, and new ones."""
 
     serializer_class = TenantSerializer
@@ -86,7 +87,7 @@ class TenantView(Tagged, GenericAPIView[UserTenantAssociation]):
 
 
 @extend_schema_view(get=extend_schema(tags=["members"], summary="List members"))
-class MembersView(ListAPIView[UserTenantAssociation]):
+class MembersView(Idempotent, ListAPIView[UserTenantAssociation]):
     """Who belongs to a tenant. Letting somebody in is for its admins and owners."""
 
     serializer_class = MemberSerializer
