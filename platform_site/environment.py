@@ -104,6 +104,21 @@ def url(name: str) -> str:
     return value
 
 
+def counters(name: str) -> dict[str, Any]:
+    """Django's settings of a cache for counting: Redis, which all processes share, or this process's memory."""
+    value = text(name)
+    if not value:
+        memory = "django.core.cache.backends.locmem.LocMemCache"
+        # Above its entries it throws some away at random, and with them what somebody has used.
+        return {"BACKEND": memory, "LOCATION": name, "OPTIONS": {"MAX_ENTRIES": 100_000}}
+    if not value.startswith(("redis://", "rediss://")):
+        # Others may lose counts: memory and database caches of Django's read a number, and write another.
+        raise wrong(name, "does not begin with redis:// or rediss://", f"Write it like {name}=redis://host:6379/1.")
+    if importlib.util.find_spec("redis") is None:
+        raise wrong(name, "is set, and the package redis is not installed", "Install it: pip install redis.")
+    return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": value}
+
+
 def main_database(name: str, *, debug: bool, data_dir: Path) -> dict[str, Any]:
     """Django's settings of the main database: the one of the URL, or, while DEBUG is on, the embedded one."""
     example = f"Write it like {name}=postgres://user:password@host:5432/name, with special characters percent-encoded."

@@ -16,6 +16,9 @@ TENANT_POOL_IDLE_AGE         seconds after which an unused one is closed; defaul
 TENANT_POOL_WAIT             seconds to wait for one where all are in use, then 503; default 5
 CELERY_BROKER_URL            optional: where Celery tasks are sent, each for the tenant that was current
 SILO_CODE_VERSION            what rollouts write down as their code; default: the commit that is checked out
+USER_REQUESTS_PER_MINUTE     of one user to the API, then 429; default 6000; 0: no limit
+TENANT_REQUESTS_PER_MINUTE   of all users to one tenant, then 429; default 30000; 0: no limit
+RATE_LIMIT_CACHE_URL         optional: `redis://...`, where all processes count together; else each for itself
 TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand before Silo; default 0
 ===========================  ==================================================================================
 """
@@ -37,6 +40,8 @@ TENANT_POOL_IDLE_AGE = environment.count("TENANT_POOL_IDLE_AGE", default=60)
 TENANT_POOL_WAIT = environment.count("TENANT_POOL_WAIT", default=5)
 CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL")
 SILO_CODE_VERSION = environment.text("SILO_CODE_VERSION")
+USER_REQUESTS_PER_MINUTE = environment.count("USER_REQUESTS_PER_MINUTE", default=6_000)
+TENANT_REQUESTS_PER_MINUTE = environment.count("TENANT_REQUESTS_PER_MINUTE", default=30_000)
 TRUSTED_PROXIES = environment.count("TRUSTED_PROXIES", default=0)
 
 # Files
@@ -121,7 +126,7 @@ CACHES = {
         "KEY_FUNCTION": "tenants.separation.cache.tenant_key",
     },
     # For what is counted over all tenants, as failed logins are: who names another tenant must not get a new count.
-    "platform": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "LOCATION": "platform"},
+    "limits": environment.counters("RATE_LIMIT_CACHE_URL"),
 }
 SESSION_ENGINE = "tenants.separation.sessions"
 DEFAULT_EXCEPTION_REPORTER_FILTER = "tenants.separation.reports.TenantReporterFilter"
@@ -178,6 +183,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.FormParser",
     ],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["tenants.api.limits.UserLimit", "tenants.api.limits.TenantLimit"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "tenants.api.pagination.NewestFirst",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",

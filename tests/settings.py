@@ -29,5 +29,7 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.apps.notes"]
 MIGRATION_MODULES = {"notes": os.environ.get("SILO_TEST_MIGRATIONS", "tests.apps.notes.migrations")}
 
 TENANT_FILES_ROOT = SILO_DATA_DIR / "files"
+# Whoever tests sends more than people do; the tests of the limits set them.
+USER_REQUESTS_PER_MINUTE = TENANT_REQUESTS_PER_MINUTE = 0
 # Argon2 is slow on purpose; what is stored for the users of tests protects nobody.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]

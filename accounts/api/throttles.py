@@ -13,7 +13,7 @@ from rest_framework.views import APIView
 class RegistrationThrottle(AnonRateThrottle):
     """Thirty new accounts a minute from one address."""
 
-    cache = caches["platform"]
+    cache = caches["limits"]
 
     scope = "register"
     rate = "30/min"
@@ -22,7 +22,7 @@ class RegistrationThrottle(AnonRateThrottle):
 class FailedLoginThrottle(SimpleRateThrottle):
     """Ten wrong passwords a minute for one email, wherever they come from. Logins that succeed are not counted."""
 
-    cache = caches["platform"]
+    cache = caches["limits"]
 
     scope = "login"
     rate = "10/min"

@@ -20,7 +20,7 @@ REGISTER, LOGIN, LOGOUT, ME = (f"/api/v1/{path}/" for path in ("auth/register", 
 
 @pytest.fixture(autouse=True)
 def nobody_was_throttled():
-    caches["platform"].clear()
+    caches["limits"].clear()
 
 
 @pytest.fixture

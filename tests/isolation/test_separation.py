@@ -65,15 +65,15 @@ class TheCache:
             with use_tenant(tenant):
                 assert template.render(Context({"whose": tenant.slug})) == tenant.slug
 
-    def test_of_the_platform_counts_over_all_tenants(self, acme, globex):
-        platform = caches["platform"]
-        platform.set("tries", 0)
+    def test_of_limits_counts_over_all_tenants(self, acme, globex):
+        limits = caches["limits"]
+        limits.set("tries", 0)
         for tenant in (acme, globex):
             with use_tenant(tenant):
-                platform.incr("tries")
-        assert platform.get("tries") == 2
+                limits.incr("tries")
+        assert limits.get("tries") == 2
 
-    def test_of_the_platform_counts_failed_logins_whatever_tenant_they_name(self, acme, globex, alice, api):
+    def test_of_limits_counts_failed_logins_whatever_tenant_they_name(self, acme, globex, alice, api):
         credentials = {"email": alice.email, "password": "wrong"}
         statuses = [
             api.post("/api/v1/auth/login/", credentials, headers={"X-Tenant": ("acme", "globex")[turn % 2]}).status_code

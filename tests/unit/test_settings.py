@@ -206,3 +206,20 @@ class SingleValues:
         monkeypatch.chdir(tmp_path)
         variable("SILO_DATA_DIR", "elsewhere")
         assert embedded.data_dir_from_environment() == PROJECT / "elsewhere"
+
+
+class Counters:
+    def test_are_in_this_process_unless_told(self):
+        assert environment.counters("RATE_LIMIT_CACHE_URL")["BACKEND"].endswith("LocMemCache")
+
+    @pytest.mark.parametrize("value", ["memcached://host:11211", "host:6379", "dbcache://table"])
+    def test_are_kept_in_redis_or_not_shared(self, variable, value):
+        variable("RATE_LIMIT_CACHE_URL", value)
+        with pytest.raises(ImproperlyConfigured, match="RATE_LIMIT_CACHE_URL does not begin with redis://"):
+            environment.counters("RATE_LIMIT_CACHE_URL")
+
+    def test_need_the_package_that_they_are_kept_by(self, variable, monkeypatch):
+        variable("RATE_LIMIT_CACHE_URL", "redis://host:6379/1")
+        monkeypatch.setattr(environment.importlib.util, "find_spec", lambda name: None)
+        with pytest.raises(ImproperlyConfigured, match="pip install redis"):
+            environment.counters("RATE_LIMIT_CACHE_URL")
