@@ -228,12 +228,12 @@ class ALogLine:
         client = Client(raise_request_exception=False)
         assert client.get("/fail/", headers={"X-Tenant": "acme"}).status_code == 500
         assert client.get("/fail/").status_code == 500
-        assert f"[{acme.alias}] Internal Server Error" in lines[0]
-        assert "[-] Internal Server Error" in lines[1]
+        assert f" [{acme.alias}] " in lines[0]
+        assert " django.request [-] " in lines[1]
 
     def test_that_django_writes_when_the_tenant_was_left_names_it_too(self, acme, lines):
         assert Client().get("/api/v1/tenants/acme/").status_code == 401
-        assert f"[{acme.alias}] Unauthorized" in lines[0]
+        assert f" [{acme.alias}] " in lines[0]
 
 
 class AnErrorReport:
