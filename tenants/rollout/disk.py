@@ -18,6 +18,12 @@ def on_disk() -> MigrationLoader:
 
 
 @lru_cache(maxsize=1)
+def leaves() -> tuple[MigrationKey, ...]:
+    """The last migration of each app. Each request asks whether its tenant has them."""
+    return tuple(_key(leaf) for leaf in sorted(on_disk().graph.leaf_nodes()))
+
+
+@lru_cache(maxsize=1)
 def replaced_by() -> dict[MigrationKey, MigrationKey]:
     """For the last migration that a squashed one replaces, the squashed one."""
     return {_key(migration.replaces[-1]): key for key, migration in on_disk().replacements.items()}
@@ -35,7 +41,7 @@ def marked_to_run_again() -> dict[MigrationKey, Migration]:
 
 def forget() -> None:
     """Read anew when asked next. For tests, which write migrations while they run."""
-    for cached in (on_disk, replaced_by, marked_to_run_again):
+    for cached in (on_disk, leaves, replaced_by, marked_to_run_again):
         cached.cache_clear()
 
 

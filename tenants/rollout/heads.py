@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tenants.databases.bookkeeping import MigrationKey
-from tenants.rollout.disk import on_disk, replaced_by
+from tenants.rollout.disk import leaves, on_disk, replaced_by
 from tenants.tenant_apps import tenant_app_labels
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def key_of(applied: Iterable[MigrationKey]) -> str:
 def code_head() -> Head:
     """The last migration of each tenant app in this code."""
     labels = tenant_app_labels()
-    return {app: name for app, name in sorted(on_disk().graph.leaf_nodes()) if app in labels}
+    return {app: name for app, name in leaves() if app in labels}
 
 
 def is_behind(tenant: Tenant) -> bool:

@@ -34,6 +34,9 @@ class TenantSettings(type_settings):
     is_trusted = True
     """Whether the tenant has not changed since; otherwise it is read anew when its alias is next asked for."""
 
+    made_of: tuple[Any, ...] = ()
+    """What of the tenant they follow from. They are the same as long as that is: a password takes long to derive."""
+
 
 class TenantDatabases(dict[str, type_settings]):
     """The mapping to put in ``settings.DATABASES``. Holds what settings.py names, and any tenant's alias on demand.
@@ -101,13 +104,16 @@ class TenantDatabases(dict[str, type_settings]):
 
     def remember(self, tenant: Tenant) -> TenantSettings:
         """Take a tenant's address and credentials as they are now. Connections opened from here on use them."""
-        fresh = runtime_settings(tenant)
+        alias, made_of = tenant.alias, (tenant.credentials_generation, address_of(tenant.server))
+        known = self._tenants.get(alias)
+        fresh = known if known is not None and known.made_of == made_of else runtime_settings(tenant)
         with self._changing:
-            known = self._tenants.setdefault(tenant.alias, fresh)
-            known.update(fresh)
-            known.is_trusted = True
-            self._kept[tenant.alias] = known
-            self._kept.move_to_end(tenant.alias)
+            known = self._tenants.setdefault(alias, fresh)
+            if known is not fresh:
+                known.update(fresh)
+            known.made_of, known.is_trusted = made_of, True
+            self._kept[alias] = known
+            self._kept.move_to_end(alias)
             while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
         return known
