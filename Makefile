@@ -99,8 +99,8 @@ check: install ## Formatting, lint, types, import directions, migrations, deploy
 papers: install ## Write the API's papers from the code: docs/openapi.yaml, docs/api/errors.md
 	@$(as_production) $(manage) papers
 
-bench: $(installed_bench) $(installed_peer) ## Measure rollouts beside others, on an idle machine; BENCH="--tenants 50,200,1000"
-	@exec env MPLCONFIGDIR=$(abspath $(VENV))/matplotlib $(python) -m benchmarks.rollout $(BENCH)
+bench: $(installed_bench) $(installed_peer) ## Measure rollouts and requests beside others, on an idle machine; BENCH="requests"
+	@exec env MPLCONFIGDIR=$(abspath $(VENV))/matplotlib $(python) -m benchmarks $(BENCH)
 
 $(installed_bench): $(installed) requirements-bench.txt
 	@$(python) $(pip_install) --requirement requirements-bench.txt

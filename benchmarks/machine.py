@@ -21,8 +21,11 @@ def describe() -> dict[str, str]:
         "Python": platform.python_version(),
         "Django": metadata.version("django"),
         "psycopg2": metadata.version("psycopg2-binary"),
-        "django-tenants": f"{of_peer('django-tenants')}, with Django {of_peer('django')}",
     }
+
+
+def describe_peer() -> dict[str, str]:
+    return {"django-tenants": f"{of_peer('django-tenants')}, with Django {of_peer('django')}"}
 
 
 def processor() -> str:

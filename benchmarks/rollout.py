@@ -1,27 +1,20 @@
 """Rollouts beside the floor, a loop and django-tenants: a migration of five operations, and nothing to do.
 
 Each contestant is a whole process; they take turns, and medians are given. Between turns the fleet is brought back,
-which is not measured. Writes rollout.json, rollout.md and rollout.png.
+which is not measured.
 """
 
 from __future__ import annotations
 
-import argparse
-import shutil
-import signal
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import machine
-from benchmarks.contestants import CONTESTANTS, FLEETS, PEER_PYTHON, Contestant
-from benchmarks.draw import FOLDER, draw
-from benchmarks.measure import CommandFailedError, Taken, run
+from benchmarks.cluster import cluster, say
+from benchmarks.contestants import CONTESTANTS, FLEETS, Contestant
+from benchmarks.measure import Taken, run
 from benchmarks.results import EMPTY_FLEET, NOTHING_TO_DO, ROLLOUT, Results, Run
-from platform_site import embedded
 
 
 @dataclass(frozen=True)
@@ -79,67 +72,11 @@ class Course:
         return run(command, settings, self.folder / "byte-code")
 
 
-def main() -> None:
-    options = arguments()
-    if not Path(PEER_PYTHON).exists():
-        sys.exit(f"django-tenants is not installed in {PEER_PYTHON}. Run `make bench`.")
-    results = Results(machine.describe())
-    try:
-        with cluster(), tempfile.TemporaryDirectory(prefix="silo-bench-") as folder:
-            course = Course(Path(folder), options.repetitions, min(options.slow_repetitions, options.repetitions))
-            for one in course.runs(options.tenants):
-                results.runs.append(one)
-                say(f"{one.tenants:6} tenants  {one.phase:13}  {one.contestant:22}{one.seconds:8.2f} s")
-    except CommandFailedError as error:
-        sys.exit(str(error))
-    except KeyboardInterrupt:
-        sys.exit(130)
-    results.save(options.output / "rollout.json")
-    draw(options.output)
-    say(f"Written: rollout.md, rollout.png and rollout.json in {options.output}")
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        "make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--tenants", type=sizes, default=[50, 200], metavar="N,N", help="fleet sizes (default 50,200)")
-    add("--repetitions", type=positive, default=5, metavar="N", help="of silo and the floor (default 5)")
-    add("--slow-repetitions", type=positive, default=3, metavar="N", help="of the others (default 3)")
-    add("--output", type=Path, default=FOLDER, metavar="FOLDER", help="where to write (default docs/benchmarks)")
-    return parser.parse_args()
-
-
-def sizes(text: str) -> list[int]:
-    return sorted({positive(size) for size in text.split(",")})
-
-
-def positive(text: str) -> int:
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0")
-    return int(text)
-
-
-@contextmanager
-def cluster() -> Iterator[None]:
-    """A PostgreSQL of the benchmark's own, gone at the end, also after Ctrl-C or SIGTERM. `make stop` knows it too."""
-    data_dir = embedded.data_dir_of_tests("bench")
-    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
-    try:
-        embedded.remove(data_dir)  # what a killed benchmark left
-        embedded.ensure_running(data_dir)
-        yield
-    finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_IGN)  # cleaning up is not to be cut off
-        embedded.remove(data_dir)
-        shutil.rmtree(data_dir, ignore_errors=True)
-
-
-def say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-if __name__ == "__main__":
-    main()
+def measured(sizes: list[int], repetitions: int, slow_repetitions: int, folder: Path) -> Results:
+    """Fleets of these sizes. Raises ``CommandFailedError``."""
+    results = Results(machine.describe() | machine.describe_peer())
+    with cluster():
+        for one in Course(folder, repetitions, min(slow_repetitions, repetitions)).runs(sizes):
+            results.runs.append(one)
+            say(f"{one.tenants:6} tenants  {one.phase:13}  {one.contestant:22}{one.seconds:8.2f} s")
+    return results
