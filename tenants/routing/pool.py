@@ -8,7 +8,8 @@ back when they are closed. Four rules:
 - Where there is no room, the session that was idle longest is closed. Where none is idle, one waits in the order of
   arrival, at most ``wait_s``.
 - A session that is idle for ``idle_age_s`` is closed.
-- What a thread holds when it dies comes back. After a fork the child starts with nothing and closes nothing.
+- What is held by a thread that dies, or by a connection object that is dropped unclosed, comes back. After a fork the
+  child starts with nothing and closes nothing.
 """
 
 from __future__ import annotations
@@ -79,6 +80,11 @@ class SessionPool:
             else:
                 leaving = [session]
         self._end(leaving)
+
+    def abandon(self, session: Session) -> None:
+        """Take back what nobody can give back any more, to close it. May be called by the garbage collector."""
+        session.holders.discard(session)
+        self._abandon({session})
 
     def empty(self, alias: str) -> None:
         """Close a tenant's sessions: the idle ones now, those in use when they are given back."""
@@ -178,7 +184,7 @@ class SessionPool:
                 return
             time.sleep(max(0.0, due - time.monotonic()))
 
-    # Threads that die
+    # Threads that die, and connection objects that are dropped
 
     def _held_here(self) -> set[Session]:
         """What this thread has taken. Its Django connections are in cycles, so they outlive it; the token does not."""
@@ -190,7 +196,7 @@ class SessionPool:
             return self._thread.held
 
     def _abandon(self, held: set[Session]) -> None:
-        """Called when a thread has died, perhaps by the garbage collector in one that holds the lock: never waits."""
+        """Called when a holder has gone, perhaps by the garbage collector in one that holds the lock: never waits."""
         if held:
             self._abandoned.append(held)
             if self._lock.acquire(blocking=False):
@@ -203,7 +209,7 @@ class SessionPool:
                 held = self._abandoned.popleft()
             except IndexError:  # another thread was faster
                 return
-            self._end(held)
+            self._end(list(held))  # a copy: one of them may just be given back, or abandoned for itself
 
 
 @cache

@@ -309,6 +309,25 @@ class AThreadThatDies:
         assert process_pool().numbers()["in_use"] == 0
 
 
+class AConnectionThatIsDroppedUnclosed:
+    def test_gives_back_what_it_had_though_its_thread_lives(self, acme: Tenant) -> None:
+        with use_tenant(acme):
+            Note.objects.exists()
+            del connections[acme.alias]
+            gc.collect()  # Django's connections are in cycles
+            assert (sessions_of(acme), process_pool().numbers()["in_use"]) == (0, 0)
+            Note.objects.exists()
+            assert process_pool().numbers()["in_use"] == 1
+        assert process_pool().numbers() == {"in_use": 0, "idle": 1, "waiting": 0}
+
+    def test_that_was_closed_before_takes_nothing_from_the_next_one(self, acme: Tenant) -> None:
+        with use_tenant(acme):
+            first = backend_pid()
+        gc.collect()
+        with use_tenant(acme):
+            assert backend_pid() == first
+
+
 class AForkedChild:
     def test_uses_sessions_of_its_own_and_closes_none_of_its_parents(self, acme: Tenant) -> None:
         with use_tenant(acme), tenant_atomic():

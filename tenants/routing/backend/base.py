@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from typing import Any
 
 import psycopg2
@@ -37,6 +38,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         """Leaving ``atomic`` over a lost session opens a new one at once; only this count tells."""
         self._is_pooled = is_pooled and naming.is_tenant_alias(alias)
         self._session: Session | None = None
+        self._dropped: weakref.finalize[Any, Any] | None = None
+        """Gives the session back where this object is dropped with it, as ``del connections[alias]`` does."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self.sessions_opened += 1
@@ -44,7 +47,10 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             return super().get_new_connection(conn_params)
         # Django sets it where it connects, which it does not where a session is used again.
         self.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
-        self._session = process_pool().take(self.alias, conn_params, lambda: self._connect_as_tenant(conn_params))
+        pool = process_pool()
+        self._session = pool.take(self.alias, conn_params, lambda: self._connect_as_tenant(conn_params))
+        self._dropped = weakref.finalize(self, pool.abandon, self._session)
+        self._dropped.atexit = False  # type: ignore[misc]
         return self._session.connection
 
     def create_cursor(self, name: str | None = None) -> Any:
@@ -55,7 +61,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
 
     def forget(self) -> None:
         """Let go of a session that a child process inherited. What was in ``atomic`` cannot go on, and raises."""
-        self._session = self.connection = None
+        self._detached_session()
+        self.connection = None
         self.closed_in_transaction = self.needs_rollback = self.in_atomic_block
 
     def _connect_as_tenant(self, conn_params: dict[str, Any]) -> Any:
@@ -68,12 +75,19 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         return connection
 
     def _close(self) -> None:
-        session, self._session = self._session, None
+        session = self._detached_session()
         if session is None:
             return super()._close()  # type: ignore[misc]
         self.connection = None
         with self.wrap_database_errors:
             process_pool().give(session)
+
+    def _detached_session(self) -> Session | None:
+        """What it holds, which is somebody else's business from here on."""
+        session, self._session = self._session, None
+        if self._dropped is not None:
+            self._dropped.detach()
+        return session
 
     def _cursor(self, name: str | None = None) -> Any:
         current = current_alias()
