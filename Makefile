@@ -4,8 +4,8 @@
 #   make help     the other targets
 #
 # Variables: PORT=8001 (run), PYTHON=/path/to/python (which Python makes the virtual environment), VENV=.venv,
-# PYTEST="-k name" (test), KILLS=200 (kills), BENCH="--help" (bench). The environment variables of docs and README, such
-# as SILO_DATA_DIR, are honoured.
+# PYTEST="-k name" (test), KILLS=200 (kills), SOAK=1000000 (soak), BENCH="--help" (bench). The environment variables of
+# docs and README, such as SILO_DATA_DIR, are honoured.
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -13,6 +13,7 @@ PORT ?= 8000
 PYTEST ?=
 BENCH ?=
 KILLS ?= 200
+SOAK ?= 1000000
 
 python := $(VENV)/bin/python
 manage := $(python) manage.py
@@ -41,7 +42,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test kills check papers bench stop requirements clean
+.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -86,6 +87,12 @@ test: install ## The whole test suite, on a PostgreSQL of its own
 
 kills: install ## Kill KILLS (200) rollouts of 30 tenants at random, and look whether the next run makes it good
 	@SILO_KILLS=$(KILLS) $(python) -m pytest tests/acceptance/test_kills.py --quiet
+
+soak: install ## A million (SOAK) reads and writes over 200 tenants by 16 threads: nothing foreign, nothing lost
+	@SILO_SOAK=$(SOAK) $(python) -m pytest tests/acceptance/test_soak.py --quiet
+
+storm: install ## 64 threads ask 200 tenants through 20 connections: all are served
+	@SILO_STORM=yes $(python) -m pytest tests/acceptance/test_connections.py --quiet -k AConnectionStorm
 
 check: install ## Formatting, lint, types, import directions, migrations, deployment settings, papers
 	$(python) -m ruff format --check .
