@@ -5,16 +5,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from asgiref.testing import ApplicationCommunicator
+from django.core.asgi import get_asgi_application
+from knox.models import get_token_model
 
+from accounts.models import User
 from tenants.context import use_tenant
 from tenants.databases.sessions import maintenance
 from tenants.lifecycle import resume, suspend
-from tenants.models import Server
+from tenants.models import Role, Server, Tenant, UserTenantAssociation
 from tenants.routing.pool import process_pool
 from tests.apps.notes.models import Note
 from tests.support.fleet import Fleet
@@ -86,6 +92,60 @@ def said(told: dict[str, Any], seen: list[int]) -> str:
         f"{told['slowest_s']:.2f} s\n{told['opened'] / requests:.2f} connects a request; at most {max(seen)} "
         f"connections of {CAP}, looked at {len(seen):,} times\n"
     )
+
+
+class AnAsgiServer:
+    """Django gives each request of an ASGI server a thread of its own, in which all that is not async runs."""
+
+    @pytest.fixture
+    def slugs(self, fleet: Fleet, settings: Any) -> Iterator[list[str]]:
+        process_pool.cache_clear()
+        settings.TENANT_POOL_SIZE, settings.TENANT_POOL_WAIT = 2, 60
+        made = fleet.make("first", "second", "third")
+        yield [tenant.slug for tenant in made]
+        for tenant in made:
+            process_pool().empty(tenant.alias)
+        process_pool.cache_clear()
+
+    @pytest.fixture
+    def token(self, slugs: list[str]) -> str:
+        user = User.objects.create_user(email="alice@example.com")
+        for tenant in Tenant.objects.filter(slug__in=slugs):
+            UserTenantAssociation.objects.create(user=user, tenant=tenant, role=Role.OWNER)
+        return get_token_model().objects.create(user=user)[1]
+
+    def test_serves_requests_at_once_and_has_all_back(self, slugs: list[str], token: str) -> None:
+        application = get_asgi_application()
+
+        async def ask(slug: str) -> int:
+            server = ApplicationCommunicator(application, scope_of(f"/api/v1/tenants/{slug}/documents/", token))
+            await server.send_input({"type": "http.request"})
+            status = (await server.receive_output(timeout=60))["status"]
+            while (await server.receive_output(timeout=60)).get("more_body"):
+                pass
+            await server.wait(timeout=60)
+            return status
+
+        async def ask_at_once() -> list[int]:
+            return await asyncio.gather(*(ask(slug) for slug in slugs * 4))
+
+        assert asyncio.run(ask_at_once()) == [200] * 12
+        numbers = process_pool().numbers()
+        assert (numbers["in_use"], numbers["waiting"], process_pool().counts.timed_out) == (0, 0, 0)
+
+
+def scope_of(path: str, token: str) -> dict[str, Any]:
+    """A request as an ASGI server hands it over."""
+    headers = [(b"host", b"localhost"), (b"authorization", f"Token {token}".encode())]
+    return {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "path": path,
+        "query_string": b"",
+        "headers": headers,
+    }
 
 
 class ASuspendedTenant:
