@@ -10,13 +10,13 @@ from platform_site import health, papers
 
 admin.autodiscover()
 
-api = [
+# TENANT_APPS may leave tenant_data out, and its models cannot be imported then. It stands first because it is asked
+# most, and Django tries one pattern after the other.
+api = [path("", include("tenant_data.api.urls"))] if apps.is_installed("tenant_data") else []
+api += [
     path("", include("accounts.api.urls")),
     path("", include("tenants.api.urls")),
 ]
-# TENANT_APPS may leave it out, and its models cannot be imported then.
-if apps.is_installed("tenant_data"):
-    api.append(path("", include("tenant_data.api.urls")))
 
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
