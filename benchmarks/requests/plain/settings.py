@@ -6,5 +6,5 @@ from benchmarks.requests.settings import *  # noqa: F403
 DATABASES = {"default": silo.DATABASES["default"]}  # type: ignore[assignment]  # a plain dict is the point
 DATABASE_ROUTERS = []
 INSTALLED_APPS = ["benchmarks.requests.plain" if app == "tenants" else app for app in silo.INSTALLED_APPS]
-MIDDLEWARE = [name for name in silo.MIDDLEWARE if not name.startswith("tenants.")]
+MIDDLEWARE = [name for name in silo.MIDDLEWARE if name != "tenants.routing.middleware.TenantMiddleware"]
 ROOT_URLCONF = "benchmarks.requests.plain.urls"
