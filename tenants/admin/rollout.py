@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -41,8 +41,9 @@ class RolloutAdmin(ReadOnlyAdmin):
         "target",
         "shown_state",
         "wanted",
-        "attempted",
+        "total",
         "failed",
+        "pending",
         "who",
         "finished_at",
     )
@@ -58,6 +59,11 @@ class RolloutAdmin(ReadOnlyAdmin):
             "state",
             "wanted",
             "wanted_by",
+            "total",
+            "migrated",
+            "up_to_date",
+            "failed",
+            "skipped",
             "attempts_link",
             "options",
             "started_by",
@@ -72,11 +78,6 @@ class RolloutAdmin(ReadOnlyAdmin):
     def short_id(self, rollout: Rollout) -> str:
         """As `tenants history` shows it, and `tenants rollback` takes it."""
         return str(rollout.pk)[:8]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Rollout]:
-        rollouts: QuerySet[Rollout] = super().get_queryset(request)
-        failed = Q(attempts__state=RolloutAttempt.State.FAILED)
-        return rollouts.annotate(attempted=Count("attempts"), failed=Count("attempts", filter=failed))
 
     def has_control_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("tenants.change_rollout")
@@ -116,15 +117,9 @@ class RolloutAdmin(ReadOnlyAdmin):
     def shown_state(self, rollout: Rollout) -> str:
         return rollout.state
 
-    @display(description="Tenants", ordering="attempted")
-    def attempted(self, rollout: Rollout) -> int:
-        count: int = rollout.attempted  # type: ignore[attr-defined]  # annotated above
-        return count
-
-    @display(description="Failed", ordering="failed")
-    def failed(self, rollout: Rollout) -> int:
-        count: int = rollout.failed  # type: ignore[attr-defined]  # annotated above
-        return count
+    @display(description="Pending")
+    def pending(self, rollout: Rollout) -> int:
+        return rollout.pending
 
     @display(description="Attempts")
     def attempts_link(self, rollout: Rollout) -> str:

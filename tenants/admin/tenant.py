@@ -11,6 +11,8 @@ from django.contrib import admin, messages
 from django.db import OperationalError, transaction
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
@@ -18,12 +20,8 @@ from tenants.admin.association import MembersInline
 from tenants.errors import ProvisioningError, TenantError
 from tenants.lifecycle import resume, suspend
 from tenants.models import Server, Tenant
+from tenants.rollout import detached
 from tenants.rollout.heads import is_behind
-from tenants.rollout.request import Request
-from tenants.rollout.result import Report
-from tenants.rollout.runner import run_rollout
-from tenants.rollout.selection import Selection
-from tenants.rollout.target import latest
 
 
 class TenantForm(forms.ModelForm):
@@ -132,16 +130,17 @@ class TenantAdmin(ModelAdmin):
 
     @action(description="Migrate the selected to the code's head", permissions=["change"])
     def migrate_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
-        asked = Request(
-            target=latest(),
-            selection=Selection(slugs=tuple(queryset.values_list("slug", flat=True))),
-            on_error="continue",
-            started_by=request.user,  # type: ignore[arg-type]  # staff, so not anonymous
-        )
+        only_these = [f"--tenant={slug}" for slug in queryset.values_list("slug", flat=True)]
         try:
-            self._tell(request, run_rollout(asked))
+            rollout = detached.start(
+                [*only_these, "--on-error=continue"],
+                by=request.user.email,  # type: ignore[union-attr]  # staff, so not anonymous
+            )
         except TenantError as error:
             self.message_user(request, str(error), messages.ERROR)
+        else:
+            where = reverse("admin:tenants_rollout_change", args=[rollout.pk])
+            self.message_user(request, format_html('<a href="{}">The {}</a> has begun.', where, rollout))
 
     @action(description="Suspend the selected", permissions=["change"])
     def suspend_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
@@ -176,13 +175,3 @@ class TenantAdmin(ModelAdmin):
             else:
                 self.log_change(request, tenant, outcome)
                 self.message_user(request, f"{tenant.slug} is {outcome}.", messages.SUCCESS)
-
-    def _tell(self, request: HttpRequest, report: Report) -> None:
-        counts = ", ".join(f"{number} {state.replace('_', ' ')}" for state, number in report.counts.items() if number)
-        level = messages.ERROR if report.failures or report.pending else messages.SUCCESS
-        self.message_user(request, f"Rollout to {report.target}: {counts or 'nothing to do'}.", level)
-        for failed in report.failures:
-            where = failed.tenant or "the template"
-            self.message_user(
-                request, f"{where}: {failed.failure.migration or ''} {failed.failure.message}", messages.ERROR
-            )

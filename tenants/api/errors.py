@@ -23,6 +23,8 @@ from tenants.errors import (
     InvalidTenantError,
     LastOwnerError,
     ProvisioningError,
+    RolloutActiveError,
+    RolloutRefusedError,
     TenantBehindError,
     TenantError,
     TenantExistsError,
@@ -39,6 +41,8 @@ SHOWN: tuple[tuple[type[TenantError], int], ...] = (
     (AlreadyMemberError, status.HTTP_409_CONFLICT),
     (LastOwnerError, status.HTTP_409_CONFLICT),
     (TransitionError, status.HTTP_409_CONFLICT),
+    (RolloutActiveError, status.HTTP_409_CONFLICT),
+    (RolloutRefusedError, status.HTTP_400_BAD_REQUEST),
 )
 """Errors whose own words are for the caller, and their status. The code is the class's name: see ``code_of``."""
 

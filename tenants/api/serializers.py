@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.models import User
 from tenants import naming
 from tenants.errors import TenantExistsError
 from tenants.lifecycle import create_tenant, resume_creation
-from tenants.models import Role, Rollout, RolloutAttempt, Server, Tenant, UserTenantAssociation
-
-SHOWN_FAILURES = 100
-"""A reply stays readable with thousands of them."""
+from tenants.models import Role, Tenant, UserTenantAssociation
 
 
 class TenantSerializer(serializers.ModelSerializer[UserTenantAssociation]):
@@ -101,85 +97,3 @@ class NewMemberSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError("No user has this email.")
         self.user = user
         return email
-
-
-class ServerSerializer(serializers.ModelSerializer[Server]):
-    """A PostgreSQL server that holds tenant databases."""
-
-    class Meta:
-        model = Server
-        fields = ("id", "name", "host", "port", "region", "capacity", "state", "created_at")
-        read_only_fields = ("created_at",)
-
-
-class OutcomesSerializer(serializers.Serializer[dict[str, int]]):
-    """How many tenants a rollout left in each state."""
-
-    migrated = serializers.IntegerField()
-    up_to_date = serializers.IntegerField()
-    failed = serializers.IntegerField()
-    skipped = serializers.IntegerField()
-
-
-class RolloutSerializer(serializers.ModelSerializer[Rollout]):
-    """One run that brings a set of tenants to a target."""
-
-    tenants = OutcomesSerializer(source="*", read_only=True)
-    started_by = serializers.EmailField(source="started_by.email", read_only=True, allow_null=True)
-
-    class Meta:
-        model = Rollout
-        fields: tuple[str, ...] = (
-            *("id", "state", "target", "options", "tenants", "started_by", "os_user", "code_version", "plan_hash"),
-            *("wanted", "wanted_by", "started_at", "finished_at"),
-        )
-        read_only_fields = fields
-
-
-class FailureSerializer(serializers.ModelSerializer[RolloutAttempt]):
-    """Why a tenant is not where it should be."""
-
-    tenant = serializers.CharField(
-        source="tenant.slug",
-        allow_null=True,
-        default=None,
-        help_text="Null for the template, or a tenant that has gone.",
-    )
-
-    class Meta:
-        model = RolloutAttempt
-        fields = ("tenant", "migration", "sqlstate", "error", "message", "attempts")
-        read_only_fields = fields
-
-
-class OneRolloutSerializer(RolloutSerializer):
-    """One run, with its failures."""
-
-    failures = serializers.SerializerMethodField(help_text=f"The first {SHOWN_FAILURES}; the counts are of all.")
-
-    class Meta(RolloutSerializer.Meta):
-        fields = (*RolloutSerializer.Meta.fields, "failures")
-        read_only_fields = fields
-
-    @extend_schema_field(FailureSerializer(many=True))
-    def get_failures(self, rollout: Rollout) -> Any:
-        failed = rollout.attempts.filter(state=RolloutAttempt.State.FAILED).select_related("tenant")
-        return FailureSerializer(failed[:SHOWN_FAILURES], many=True).data
-
-
-class HeadSerializer(serializers.Serializer[dict[str, Any]]):
-    """A group: the tenants whose databases stand at the same head."""
-
-    head = serializers.DictField(
-        child=serializers.CharField(), help_text="The last applied migration of each tenant app."
-    )
-    tenants = serializers.IntegerField(help_text="How many stand there.")
-    behind = serializers.BooleanField(help_text="Whether they lack a migration that the code has.")
-
-
-class HeadsSerializer(serializers.Serializer[Any]):
-    """All groups at once: there are as many as there are heads, however many tenants."""
-
-    next = serializers.CharField(allow_null=True)
-    previous = serializers.CharField(allow_null=True)
-    results = HeadSerializer(many=True)

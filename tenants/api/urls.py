@@ -16,6 +16,8 @@ urlpatterns = [
     path("fleet/rollouts/<uuid:pk>/pause/", fleet.PauseView.as_view(), name="rollout-pause"),
     path("fleet/rollouts/<uuid:pk>/continue/", fleet.ContinueView.as_view(), name="rollout-continue"),
     path("fleet/rollouts/<uuid:pk>/abort/", fleet.AbortView.as_view(), name="rollout-abort"),
+    path("fleet/rollouts/<uuid:pk>/events/", fleet.EventsView.as_view(), name="rollout-events"),
+    path("fleet/drift/", fleet.DriftView.as_view(), name="drift"),
     path("fleet/heads/", fleet.HeadsView.as_view(), name="heads"),
     path("fleet/servers/", fleet.ServersView.as_view(), name="servers"),
 ]

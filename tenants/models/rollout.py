@@ -62,7 +62,8 @@ class Rollout(models.Model):
     """One run that brings a set of tenants to a target.
 
     ``running`` becomes ``succeeded``, ``failed`` or ``interrupted`` once, by the process that runs it; one whose
-    process died is marked interrupted by the next, which then goes on.
+    process died is marked interrupted by the next, which then goes on. The counts are of tenants, as its process has
+    written them down so far; those of a list of rollouts need not be counted from thousands of attempts.
     """
 
     State = RolloutState
@@ -80,6 +81,11 @@ class Rollout(models.Model):
     )
     fleet_before = models.CharField(max_length=64, blank=True, help_text="Key of the fleet's head when it began.")
     fleet_after = models.CharField(max_length=64, blank=True, help_text="The same, once it has succeeded.")
+    total = models.PositiveIntegerField(default=0, help_text="Tenants that are to be at the target.")
+    migrated = models.PositiveIntegerField(default=0)
+    up_to_date = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0)
     wanted = models.CharField(max_length=16, choices=Wish.choices, default=Wish.GO)
     wanted_by = models.CharField(max_length=254, blank=True, help_text="Who said so last.")
     started_at = models.DateTimeField(auto_now_add=True)
@@ -98,6 +104,11 @@ class Rollout(models.Model):
     def who(self) -> str:
         """Who started it: a user of Silo, or else one of the operating system."""
         return self.started_by.email if self.started_by is not None else self.os_user
+
+    @property
+    def pending(self) -> int:
+        """How many tenants have no outcome yet, or got none."""
+        return max(0, self.total - self.migrated - self.up_to_date - self.failed - self.skipped)
 
     @property
     def seconds(self) -> float | None:

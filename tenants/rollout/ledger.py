@@ -22,7 +22,7 @@ from django.db.models.functions import Cast, Replace
 from tenants.databases.sessions import poll
 from tenants.errors import RolloutActiveError, TransitionError, UnknownRolloutError
 from tenants.models import Installation, Rollout, RolloutAttempt, Tenant
-from tenants.models.rollout import RolloutState
+from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import process
 from tenants.rollout.heads import head_of
 from tenants.rollout.worker import Outcome
@@ -41,6 +41,9 @@ LEASE_S = 2.0
 """So long after the last look at its lock a rollout begins tenants; whoever finds the lock free waits as long."""
 
 
+COUNTS = ("total", *(state.value for state in AttemptState))
+
+
 class Ledger:
     """One rollout's entries. Made by ``begin``, ended by ``finish``."""
 
@@ -53,7 +56,7 @@ class Ledger:
         self._written = time.monotonic()
 
     @classmethod
-    def begin(cls, *, target: str, options: dict[str, Any], started_by: User | None = None) -> Ledger:
+    def begin(cls, *, target: str, options: dict[str, Any], total: int = 0, started_by: User | None = None) -> Ledger:
         """Claim the one active rollout. Raises ``RolloutActiveError``, which names the other one.
 
         A live rollout holds an advisory lock on a session of its own, which goes when its process dies. So a row that
@@ -73,6 +76,7 @@ class Ledger:
                     rollout = Rollout.objects.create(
                         target=target,
                         options=options,
+                        total=total,
                         process=process.title(),
                         started_by=started_by,
                         os_user=process.os_user(),
@@ -138,6 +142,8 @@ class Ledger:
                 head_after=outcome.head,
             )
         )
+        if tenant is not None:
+            setattr(self.rollout, outcome.state, getattr(self.rollout, outcome.state) + 1)
         if tenant is not None and outcome.failure is None and outcome.applied and tenant.head != outcome.head:
             tenant.head = outcome.head
             self._heads.setdefault(json.dumps(outcome.head), []).append(tenant)
@@ -160,7 +166,13 @@ class Ledger:
             # Nearly all have one head, so this is one statement; bulk_update would write a CASE with a branch for each.
             for head, tenants in self._heads.items():
                 Tenant.objects.filter(pk__in=[tenant.pk for tenant in tenants]).update(head=json.loads(head))
+            counts = {name: getattr(self.rollout, name) for name in COUNTS}
+            Rollout.objects.filter(pk=self.rollout.pk).update(**counts)
         self._attempts, self._heads, self._written = [], {}, time.monotonic()
+
+    def expect(self, more: int) -> None:
+        """So many tenants are to be brought along besides. Written with what is noted next."""
+        self.rollout.total += more
 
     def note_template(self, head_key: str) -> None:
         """Write down the head that new tenants get when this has succeeded, before any tenant is touched."""

@@ -13,9 +13,9 @@ PROCESS = " process "
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def title() -> str:
-    """Host and process."""
-    return f"{socket.gethostname()}{PROCESS}{os.getpid()}"
+def title(pid: int | None = None) -> str:
+    """Host and process; this one where none is named."""
+    return f"{socket.gethostname()}{PROCESS}{pid or os.getpid()}"
 
 
 def has_surely_ended(title: str) -> bool:

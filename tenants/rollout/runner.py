@@ -53,7 +53,9 @@ def run_rollout(request: Request, *, watcher: Watcher | None = None, stop: Stop 
     tenants = request.selection.tenants()
     request = replace(request, selection=request.selection.settled(tenants))
     waves = in_waves(tenants, request.canary, request.waves)
-    ledger = Ledger.begin(target=request.target.title, options=request.as_json(), started_by=request.started_by)
+    ledger = Ledger.begin(
+        target=request.target.title, options=request.as_json(), total=len(tenants), started_by=request.started_by
+    )
     return _Run(request, tenants, waves, ledger, watcher or Silent(), stop or Stop()).carry_out()
 
 
@@ -241,6 +243,7 @@ class _Run:
             if tenant.pk not in known and tenant.state == Tenant.State.ACTIVE
         ]
         self.report.total += len(late)
+        self.ledger.expect(len(late))
         self._migrate(late)
         for server in Server.objects.exclude(state=Server.State.OFFLINE):
             try:

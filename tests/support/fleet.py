@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import psycopg2
+import pytest
 from django.db import connections
+from django.db.models import QuerySet
 
 from tenants.databases import clone, roles
-from tenants.databases.sessions import maintenance, owner_session, take_server_lock
+from tenants.databases.sessions import maintenance, owner_session, poll, take_server_lock
 from tenants.lifecycle import create_tenant
 from tenants.models import Installation, Rollout, Server, Template, Tenant
 from tenants.rollout.templates import BUILD_LOCK
@@ -72,6 +74,23 @@ class Fleet:
             **self.environment,
             **more,
         }
+
+
+def in_other_processes(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the processes that Silo itself starts work on this test's main database, as ``manage`` has its own do."""
+    for name, value in fleet._environment({}).items():
+        monkeypatch.setenv(name, value)
+
+
+def ended(rollout: Rollout) -> Rollout:
+    """The rollout, once its process has ended it."""
+    assert poll(lambda: not _running().filter(pk=rollout.pk).exists(), timedelta(seconds=60)), "it never ended"
+    rollout.refresh_from_db()
+    return rollout
+
+
+def _running() -> QuerySet[Rollout]:
+    return Rollout.objects.filter(state=Rollout.State.RUNNING)
 
 
 def own_server() -> Server:

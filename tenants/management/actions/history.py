@@ -6,7 +6,6 @@ import json
 from typing import Any, TextIO
 
 from django.core.management.base import CommandError, CommandParser
-from django.db.models import Count, Q, QuerySet
 
 from tenants.management.arguments import add_format, positive
 from tenants.management.tables import write_table
@@ -46,7 +45,8 @@ def run(options: dict[str, Any], out: TextIO) -> int:
 
 
 def _of_fleet(options: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = [as_dict(rollout) for rollout in _counted().order_by("-started_at")[: options["limit"]]]
+    rollouts = Rollout.objects.select_related("started_by").order_by("-started_at")
+    rows = [as_dict(rollout) for rollout in rollouts[: options["limit"]]]
     if options["format"] == "text":
         for row in rows:
             # As much as tells one from the other; commands take the beginning of an id.
@@ -54,23 +54,16 @@ def _of_fleet(options: dict[str, Any]) -> list[dict[str, Any]]:
     return rows
 
 
-def _counted() -> QuerySet[Rollout]:
-    """Rollouts with how many tenants ended in each state."""
-    counts = {
-        str(state): Count("attempts", filter=Q(attempts__state=state, attempts__tenant__isnull=False))
-        for state in RolloutAttempt.State
-    }
-    return Rollout.objects.select_related("started_by").annotate(**counts)
-
-
 def as_dict(rollout: Rollout) -> dict[str, Any]:
-    """A rollout as ``--format json`` lists it. It is one of those counted."""
+    """A rollout as ``--format json`` lists it."""
     return {
         "started_at": rollout.started_at.isoformat(timespec="seconds"),
         "rollout": str(rollout.id),
         "target": rollout.target,
         "state": rollout.state,
-        **{str(state): getattr(rollout, str(state)) for state in RolloutAttempt.State},
+        "total": rollout.total,
+        **{state.value: getattr(rollout, state.value) for state in RolloutAttempt.State},
+        "pending": rollout.pending,
         "seconds": None if rollout.seconds is None else round(rollout.seconds, 3),
         "by": rollout.who,
         "version": rollout.code_version,
@@ -78,7 +71,6 @@ def as_dict(rollout: Rollout) -> dict[str, Any]:
 
 
 def _show_one(rollout: Rollout, options: dict[str, Any], out: TextIO) -> None:
-    rollout = _counted().get(pk=rollout.pk)
     attempts = rollout.attempts.select_related("tenant").exclude(message="", error="")
     failed = [attempt for attempt in attempts if attempt.state == RolloutAttempt.State.FAILED]
     skipped = [attempt for attempt in attempts if attempt.state == RolloutAttempt.State.SKIPPED]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.models import User
 from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError, TenantError
 from tenants.management.arguments import add_format, duration, key_value, parsed_by, positive
@@ -152,6 +154,9 @@ def add_manner(parser: CommandParser) -> None:
         metavar="ID",
         help="Go on with a rollout that was cut off, as it was asked for (default: the last).",
     )
+    how.add_argument(
+        "--started-by", metavar="EMAIL", help="Which user of Silo starts it, for the ledger (default: nobody's name)."
+    )
     how.add_argument("--fake", action="store_true", help="Record the migrations and run nothing.")
     add_format(how)
 
@@ -161,7 +166,7 @@ def request_of(options: dict[str, Any]) -> Request:
     if options["resume"] is not None:
         if asked != (None, None) or selection != Selection() or options["fake"]:
             raise RolloutRefusedError("--resume takes its target and tenants from the rollout that it goes on with")
-        return request_again(options["resume"])
+        return replace(request_again(options["resume"]), started_by=user_of(options["started_by"]))
     return Request(
         target=resolve(*asked),
         asked=asked,
@@ -171,12 +176,22 @@ def request_of(options: dict[str, Any]) -> Request:
         max_failures=options["max_failures"],
         canary=options["canary"],
         waves=options["waves"],
+        started_by=user_of(options["started_by"]),
         work=WorkOptions(
             limits=SessionLimits(options["lock_timeout"], options["statement_timeout"]),
             fake=options["fake"],
             interactive=options["interactive"],
         ),
     )
+
+
+def user_of(email: str | None) -> User | None:
+    if email is None:
+        return None
+    user = User.objects.filter(email=email).first()
+    if user is None:
+        raise RolloutRefusedError(f"--started-by: no user has the email {email!r}")
+    return user
 
 
 def selection_of(options: dict[str, Any]) -> Selection:
