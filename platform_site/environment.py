@@ -13,6 +13,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from platform_site import embedded
+from tenant_data.sizes import parse_size
 
 env = environ.Env()
 
@@ -50,6 +51,14 @@ def count(name: str, *, default: int, at_least: int = 0) -> int:
     return int(value)
 
 
+def size(name: str, default: str) -> int:
+    """Bytes; 0 where there is no limit."""
+    try:
+        return parse_size(text(name, default))
+    except ValueError as error:
+        raise wrong(name, f"is wrong: {error}", f"Set {name}={default}, for example, or 0 for no limit.") from error
+
+
 def choice(name: str, options: tuple[str, ...]) -> str:
     """One of the options; the first is the default."""
     value = text(name, options[0])
@@ -79,6 +88,14 @@ def domain(name: str) -> str:
         raise wrong(
             name, f"is {value!r}, which is not a domain", f"Set it without scheme, port or dot: {name}=silo.example."
         )
+    return value
+
+
+def location(name: str) -> str:
+    """A location of the web server before Silo: begins and ends with a slash."""
+    value = text(name)
+    if value and not (len(value) > 1 and value.startswith("/") and value.endswith("/")):
+        raise wrong(name, f"is {value!r}, which does not begin and end with a slash", f"Set {name}=/contents/.")
     return value
 
 

@@ -14,6 +14,10 @@ TENANT_POOL_SIZE             how many connections to tenants' databases a proces
 TENANT_POOL_PER_TENANT       how many of them with one tenant; default 10
 TENANT_POOL_IDLE_AGE         seconds after which an unused one is closed; default 60; 0 keeps none
 TENANT_POOL_WAIT             seconds to wait for one where all are in use, then 503; default 5
+TENANT_FILE_SIZE_LIMIT       how large an uploaded file may be, such as 200MiB; default 5GiB; 0: any size
+TENANT_QUOTA                 how much a tenant may keep, such as 20GiB; default 0: no limit
+TENANT_FILES_ACCEL           optional: the nginx location below which nginx sends files itself, such as `/contents/`
+TENANT_FILES_BUCKET          optional: an S3 bucket that holds files in place of the disk (requirements-s3.txt)
 CELERY_BROKER_URL            optional: where Celery tasks are sent, each for the tenant that was current
 SILO_CODE_VERSION            what rollouts write down as their code; default: the commit that is checked out
 USER_REQUESTS_PER_MINUTE     of one user to the API, then 429; default 6000; 0: no limit
@@ -24,6 +28,7 @@ TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand befo
 """
 
 from datetime import timedelta
+from typing import Any
 
 from platform_site import embedded, environment
 from tenants.routing.connections import TenantDatabases
@@ -38,6 +43,10 @@ TENANT_POOL_SIZE = environment.count("TENANT_POOL_SIZE", default=20, at_least=1)
 TENANT_POOL_PER_TENANT = environment.count("TENANT_POOL_PER_TENANT", default=10, at_least=1)
 TENANT_POOL_IDLE_AGE = environment.count("TENANT_POOL_IDLE_AGE", default=60)
 TENANT_POOL_WAIT = environment.count("TENANT_POOL_WAIT", default=5)
+TENANT_FILE_SIZE_LIMIT = environment.size("TENANT_FILE_SIZE_LIMIT", "5GiB")
+TENANT_QUOTA = environment.size("TENANT_QUOTA", "0")
+TENANT_FILES_ACCEL = environment.location("TENANT_FILES_ACCEL")
+TENANT_FILES_BUCKET = environment.text("TENANT_FILES_BUCKET")
 CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL")
 SILO_CODE_VERSION = environment.text("SILO_CODE_VERSION")
 USER_REQUESTS_PER_MINUTE = environment.count("USER_REQUESTS_PER_MINUTE", default=6_000)
@@ -133,7 +142,7 @@ DEFAULT_EXCEPTION_REPORTER_FILTER = "tenants.separation.reports.TenantReporterFi
 
 STATIC_URL = "/static/"
 STATIC_ROOT = SILO_DATA_DIR / "static"
-STORAGES = {
+STORAGES: dict[str, dict[str, Any]] = {
     "default": {"BACKEND": "tenants.separation.storage.TenantFileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -141,6 +150,13 @@ STORAGES = {
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
+if TENANT_FILES_BUCKET:
+    # Where it is and the keys to it come from boto3's own variables: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on.
+    STORAGES["tenant_files"] = {
+        "BACKEND": "storages.backends.s3.S3Storage",
+        # Else a download through Python is held in memory, and an upload is sent by ten threads with a part each.
+        "OPTIONS": {"bucket_name": TENANT_FILES_BUCKET, "max_memory_size": 1024 * 1024, "use_threads": False},
+    }
 
 # People
 

@@ -15,3 +15,19 @@ class FileInUseError(TenantError):
 
 class ContentMissingError(TenantError):
     """The file's content is missing from the storage."""
+
+
+class FileTooLargeError(TenantError):
+    """The file is larger than a file may be."""
+
+
+class QuotaExceededError(TenantError):
+    """The tenant has no room for this file; delete files, or ask for a larger quota."""
+
+
+class StorageFullError(TenantError):
+    """The storage has no room left."""
+
+
+class UploadCutOffError(TenantError):
+    """The upload ended before all of it had arrived; send it again."""

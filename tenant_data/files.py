@@ -1,12 +1,11 @@
-"""Keeping and deleting files: the row in the tenant's database and the content on disk, together.
+"""Keeping and deleting files: the row in the tenant's database and the content in the storage, together.
 
 A row never stands without its content. The other way round, a process killed between the two can leave a content
-without a row, which does no harm and is used by the next upload of the same.
+without a row, which does no harm, is used by the next upload of the same, and is collected by ``tenants gc-files``.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import BinaryIO
@@ -15,48 +14,61 @@ from uuid import UUID
 from django.db import DatabaseError, IntegrityError, connections
 from django.db.models import ProtectedError
 
-from tenant_data import storage
+from tenant_data.content_types import content_type_of
 from tenant_data.errors import FileInUseError
+from tenant_data.limits import current_limits, hold_quota, said_limits
 from tenant_data.models import File
 from tenant_data.names import display_name
+from tenant_data.storage.contents import contents
+from tenant_data.storage.incoming import Incoming, Received
 from tenants.context import required_alias, tenant_atomic, tenant_on_commit
 
-CHUNK_BYTES = 64 * 1024
-UNKNOWN_CONTENT_TYPE = "application/octet-stream"
-
-_CONTENT_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
-"""type "/" subtype, as RFC 6838, section 4.2, restricts their names."""
+CHUNK_BYTES = 256 * 1024
 
 
 def store_upload(name: str, content: BinaryIO | Iterable[bytes], content_type: str, owner_id: UUID) -> File:
     """Keep a content in the current tenant and give the new file.
 
     ``content`` is a binary file, read from where it stands, or its chunks. ``name`` may be anything a client sends and
-    is made fit for display. Raises ``FileNameError``, and ``NoTenantError`` where no tenant is current.
+    is made fit for display; ``content_type`` is what the client says. Raises ``FileNameError``, what ``keep`` raises,
+    and ``NoTenantError`` where no tenant is current.
     """
-    alias, name = required_alias(), display_name(name)
-    with storage.receive(alias, _chunks_of(content)) as received:
-        try:
-            with tenant_atomic():
-                _hold_content(received.sha256)
-                received.move_into_place()
-                return File.objects.create(
-                    name=name,
-                    sha256=received.sha256,
-                    size=received.size,
-                    content_type=_known_content_type(content_type),
-                    owner_id=owner_id,
-                )
-        except BaseException:
-            # Where the database does not answer any more, a content without a row may stay; see above.
-            with suppress(DatabaseError):
-                _remove_unused_content(received.sha256)
-            raise
+    name = display_name(name)
+    with Incoming(required_alias(), current_limits().check) as incoming:
+        for chunk in _chunks_of(content):
+            incoming.write(chunk)
+        return keep(incoming.finish(), name, content_type, owner_id)
+
+
+def keep(received: Received, name: str, content_type: str, owner_id: UUID) -> File:
+    """Make what has arrived a file of the current tenant.
+
+    Raises ``FileTooLargeError``, ``QuotaExceededError``, ``StorageFullError``; then nothing is kept.
+    """
+    sha256, store = received.sha256, contents()
+    try:
+        store.prepare(received)
+        with tenant_atomic():
+            _require_room(received)
+            hold_content(sha256)
+            store.keep(received)
+            return File.objects.create(
+                name=name,
+                sha256=sha256,
+                size=received.size,
+                content_type=content_type_of(received.head, name, content_type),
+                owner_id=owner_id,
+            )
+    except BaseException:
+        # Where the database does not answer any more, a content without a row may stay; see above.
+        with suppress(DatabaseError):
+            remove_unused_content(sha256)
+        raise
 
 
 def open_file(file: File) -> BinaryIO:
     """The content of a file of the current tenant; raises ``ContentMissingError``."""
-    return storage.open_content(required_alias(), file.sha256)
+    return contents().open(required_alias(), file.sha256)
 
 
 def delete_file(file: File) -> None:
@@ -68,21 +80,31 @@ def delete_file(file: File) -> None:
     try:
         with tenant_atomic():
             file.delete()
+            # Now, as this may stand inside another transaction, whose end is too late to be told apart.
+            connections[required_alias()].check_constraints()
             # After the commit: taken back, the deletion must still find its content.
-            tenant_on_commit(lambda: _remove_unused_content(sha256))
+            tenant_on_commit(lambda: remove_unused_content(sha256))
     except (ProtectedError, IntegrityError) as error:
         # IntegrityError: a document came to need it after Django had looked; the database's key refused.
         raise FileInUseError(file.name) from error
 
 
-def _remove_unused_content(sha256: str) -> None:
+def remove_unused_content(sha256: str) -> bool:
+    """Remove a content of the current tenant that no file has; whether it was so."""
     with tenant_atomic():
-        _hold_content(sha256)
-        if not File.objects.filter(sha256=sha256).exists():
-            storage.remove(required_alias(), sha256)
+        hold_content(sha256)
+        if is_used(sha256):
+            return False
+        contents().remove(required_alias(), sha256)
+        return True
 
 
-def _hold_content(sha256: str) -> None:
+def is_used(sha256: str) -> bool:
+    """Whether a file of the current tenant has this content."""
+    return File.objects.filter(sha256=sha256).exists()
+
+
+def hold_content(sha256: str) -> None:
     """Keep others from adding or removing this content until the transaction ends.
 
     The race: one request deletes the last file of a content and finds no other, a second stores a new file of the same
@@ -94,9 +116,15 @@ def _hold_content(sha256: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
-def _known_content_type(content_type: str) -> str:
-    plain = content_type.partition(";")[0].strip().lower()
-    return plain if _CONTENT_TYPE.fullmatch(plain) else UNKNOWN_CONTENT_TYPE
+def _require_room(received: Received) -> None:
+    """Look once more, now that no other upload is recorded meanwhile. A content that is there already takes no room.
+
+    Always before ``hold_content``: two who take both locks in another order would wait for each other.
+    """
+    if said_limits().quota:
+        hold_quota()
+        if not is_used(received.sha256):
+            current_limits().check(received.size)
 
 
 def _chunks_of(content: BinaryIO | Iterable[bytes]) -> Iterable[bytes]:

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 
 from tenant_data.errors import FileNameError
-from tenant_data.files import store_upload
+from tenant_data.files import keep
 from tenant_data.models import Document, File
 from tenant_data.names import display_name
 
@@ -24,7 +24,7 @@ class FileSerializer(serializers.ModelSerializer[File]):
 
 
 class UploadSerializer(serializers.Serializer[File]):
-    """A file as a form sends it. An empty one is a file too."""
+    """A file as ``uploads`` has put it into the storage. An empty one is a file too."""
 
     file = serializers.FileField(allow_empty_file=True)
 
@@ -37,7 +37,8 @@ class UploadSerializer(serializers.Serializer[File]):
 
     def create(self, validated_data: dict[str, Any]) -> File:
         upload = validated_data["file"]
-        return store_upload(upload.name, upload.chunks(), upload.content_type or "", validated_data["owner_id"])
+        name, owner_id = display_name(upload.name), validated_data["owner_id"]
+        return keep(upload.received, name, upload.content_type, owner_id)
 
 
 class FileOfThisTenant(serializers.PrimaryKeyRelatedField[File]):

@@ -14,7 +14,7 @@ class File(models.Model):
     name = models.CharField(max_length=255, help_text="For display and download; never part of a path.")
     sha256 = models.CharField(max_length=64, help_text="SHA-256 of the content, in lower-case hex.")
     size = models.PositiveBigIntegerField(help_text="Bytes.")
-    content_type = models.CharField(max_length=255, help_text="As the uploader said; not to be believed.")
+    content_type = models.CharField(max_length=255, help_text="By the content; of texts, as the uploader said.")
     owner_id = models.UUIDField(null=True, blank=True, help_text="Id of the user who uploaded it, in main.")
     created_at = models.DateTimeField(auto_now_add=True)
 

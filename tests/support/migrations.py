@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from django.apps import apps
 from django.test import override_settings
 
 from tenants.rollout import disk
@@ -84,3 +85,9 @@ def forwards(apps, schema_editor):
     if apps.get_model("notes", "Note").objects.filter(text="bad").exists():
         raise ValueError("a note is bad")
 """
+
+
+def newest_of(app: str) -> str:
+    """The name of the last migration that an app's own folder holds."""
+    folder = Path(apps.get_app_config(app).path) / "migrations"
+    return max(path.stem for path in folder.glob("[0-9]*.py"))

@@ -18,6 +18,7 @@ from tenants.errors import (
 from tenants.management.actions import (
     create,
     drift,
+    gc_files,
     heads,
     history,
     resume,
@@ -43,6 +44,7 @@ ACTIONS: dict[str, Any] = {
     "suspend": suspend,
     "resume": resume,
     "run": run,
+    "gc-files": gc_files,
 }
 REFUSALS = (InvalidTenantError, RolloutRefusedError, TenantExistsError, TransitionError, UnknownTenantError)
 FAILED, REFUSED = 1, 2
