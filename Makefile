@@ -42,7 +42,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean
+.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean bigfile bucket
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -94,6 +94,9 @@ soak: install ## A million (SOAK) reads and writes over 200 tenants by 16 thread
 storm: install ## 64 threads ask 200 tenants through 20 connections: all are served
 	@SILO_STORM=yes $(python) -m pytest tests/acceptance/test_connections.py --quiet -k AConnectionStorm
 
+bigfile: install ## Send a file of 2 GiB up and down and 200 at once, and look what the server takes of memory
+	@SILO_BIG_FILE_MIB=2048 SILO_UPLOADS=200 $(python) -m pytest tests/acceptance/test_uploads.py --quiet --capture=no
+
 check: install ## Formatting, lint, types, import directions, migrations, deployment settings, papers
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
@@ -124,7 +127,7 @@ stop: ## Stop the embedded PostgreSQL servers of development and tests
 
 requirements: install ## Pin requirements*.txt again from requirements*.in, at the newest versions
 	@$(python) $(pip_install) uv
-	@for name in requirements requirements-dev requirements-bench benchmarks/django_tenants/requirements; do \
+	@for name in requirements requirements-s3 requirements-dev requirements-bench benchmarks/django_tenants/requirements; do \
 		$(python) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
 			--custom-compile-command "make requirements" $$name.in --output-file $$name.txt || exit 1; done
 

@@ -10,6 +10,7 @@ from typing import IO, Any, cast
 
 from django.core.exceptions import SuspiciousOperation
 from django.core.files.uploadhandler import FileUploadHandler, SkipFile
+from django.db import connections
 from django.http import HttpRequest, QueryDict, UnreadablePostError
 from django.utils.http import parse_header_parameters
 from rest_framework import parsers
@@ -163,12 +164,20 @@ def arriving(request: Request) -> Iterator[None]:
         raise LengthRequired
     limits = current_limits()
     limits.check(max(content_length(request) - BESIDE_THE_FILE_BYTES, 0))
+    give_connection_back()
     arrival = Arrival(request._request, limits)
     request._request.upload_handlers = [arrival]
     try:
         yield
     finally:
         arrival.discard()
+
+
+def give_connection_back() -> None:
+    """A body may take minutes to arrive: others may have this thread's connection to the tenant meanwhile."""
+    connection = connections[required_alias()]
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def raw_name(request: Request) -> str:

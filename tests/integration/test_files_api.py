@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import call_command
+from django.db import connections
 from django.test import Client
 from django.utils.http import parse_http_date
 
@@ -200,6 +201,14 @@ class UploadingRaw:
         assert refused.status_code == 400
         assert "4 bytes are missing" in str(refused.json())
         assert stored(files_root) == []
+
+    def test_holds_no_connection_to_the_tenant_while_it_arrives(self, client, acme):
+        class Body(io.BytesIO):
+            def read(self, size=-1, /):
+                assert connections[acme.alias].connection is None
+                return super().read(size)
+
+        assert self.send(client, b"-", **{"wsgi.input": Body(b"content"), "CONTENT_LENGTH": "7"}).status_code == 201
 
     def test_needs_its_length(self, client):
         chunked = {"wsgi.input": io.BytesIO(b"content"), "CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
