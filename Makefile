@@ -97,6 +97,10 @@ storm: install ## 64 threads ask 200 tenants through 20 connections: all are ser
 bigfile: install ## Send a file of 2 GiB up and down and 200 at once, and look what the server takes of memory
 	@SILO_BIG_FILE_MIB=2048 SILO_UPLOADS=200 $(python) -m pytest tests/acceptance/test_uploads.py --quiet --capture=no
 
+bucket: install ## Test files in a bucket, on a server that speaks S3
+	@$(python) $(pip_install) --requirement requirements-s3-dev.txt
+	@$(python) -m pytest tests/bucket --quiet
+
 check: install ## Formatting, lint, types, import directions, migrations, deployment settings, papers
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
@@ -127,7 +131,7 @@ stop: ## Stop the embedded PostgreSQL servers of development and tests
 
 requirements: install ## Pin requirements*.txt again from requirements*.in, at the newest versions
 	@$(python) $(pip_install) uv
-	@for name in requirements requirements-s3 requirements-dev requirements-bench benchmarks/django_tenants/requirements; do \
+	@for name in requirements requirements-s3 requirements-dev requirements-s3-dev requirements-bench benchmarks/django_tenants/requirements; do \
 		$(python) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
 			--custom-compile-command "make requirements" $$name.in --output-file $$name.txt || exit 1; done
 

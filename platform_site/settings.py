@@ -30,7 +30,7 @@ TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand befo
 from datetime import timedelta
 from typing import Any
 
-from platform_site import embedded, environment
+from platform_site import buckets, embedded, environment
 from tenants.routing.connections import TenantDatabases
 
 DEBUG = environment.flag("DEBUG", default=not environment.text("DATABASE_URL"))
@@ -151,12 +151,7 @@ STORAGES: dict[str, dict[str, Any]] = {
     },
 }
 if TENANT_FILES_BUCKET:
-    # Where it is and the keys to it come from boto3's own variables: AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL_S3 and so on.
-    STORAGES["tenant_files"] = {
-        "BACKEND": "storages.backends.s3.S3Storage",
-        # Else a download through Python is held in memory, and an upload is sent by ten threads with a part each.
-        "OPTIONS": {"bucket_name": TENANT_FILES_BUCKET, "max_memory_size": 1024 * 1024, "use_threads": False},
-    }
+    STORAGES["tenant_files"] = buckets.storage_in(TENANT_FILES_BUCKET)
 
 # People
 

@@ -117,14 +117,13 @@ def hold_content(sha256: str) -> None:
 
 
 def _require_room(received: Received) -> None:
-    """Look once more, now that no other upload is recorded meanwhile. A content that is there already takes no room.
+    """Look once more, now that no other upload is recorded meanwhile.
 
     Always before ``hold_content``: two who take both locks in another order would wait for each other.
     """
     if said_limits().quota:
         hold_quota()
-        if not is_used(received.sha256):
-            current_limits().check(received.size)
+        current_limits().check(received.size)
 
 
 def _chunks_of(content: BinaryIO | Iterable[bytes]) -> Iterable[bytes]:

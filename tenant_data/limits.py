@@ -1,6 +1,7 @@
 """How large a file may be, and how much a tenant may keep in all.
 
-What counts is what is stored: the same content under several names counts once. It is counted from the rows in the
+What counts is what is stored: the same content under several names counts once. What arrives needs room as if it were
+new, since only at its end it is known whether the tenant has it already. It is counted from the rows in the
 tenant's database, each time, so it cannot drift.
 """
 

@@ -76,7 +76,12 @@ class FilesView(Idempotent, ListAPIView[File]):
             OpenApiParameter("name", str, description="The file's name, where the body is the file itself."),
         ],
         request={"multipart/form-data": UploadSerializer, "application/octet-stream": OpenApiTypes.BINARY},
-        responses={201: FileSerializer},
+        responses={
+            201: FileSerializer,
+            411: OpenApiResponse(description="There is no `Content-Length`."),
+            413: OpenApiResponse(description="It is larger than a file may be in this tenant."),
+            507: OpenApiResponse(description="The platform's storage is full."),
+        },
         examples=[A_FILE],
     )
     def post(self, request: Request, slug: str) -> Response:
