@@ -96,7 +96,9 @@ class ACode:
             assert one.meaning
 
     def test_is_found_wherever_the_project_raises_it(self):
-        assert {"tenant_exists", "tenant_unavailable", "conflict", "throttled"} <= {one.code for one in known_codes()}
+        assert {"tenant_exists", "tenant_unavailable", "file_in_use", "throttled"} <= {
+            one.code for one in known_codes()
+        }
 
     def test_that_names_a_class_is_its_name_in_snake_case(self):
         assert code_of(LastOwnerError) == "last_owner"
