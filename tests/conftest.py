@@ -1,5 +1,5 @@
 """Fixtures for all tests. The cast: Alice owns acme, Bob is its member, Carol owns globex, Dave is a stranger, Erin is
-staff. acme and globex are real databases, made once a worker; each test finds them empty.
+staff. acme and globex are the two tenants of Silo's own test kit: real databases, which each test finds as new.
 """
 
 from __future__ import annotations
@@ -12,22 +12,17 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.test.utils import setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
 from rest_framework.test import APIClient
 
 from accounts.models import User
 from platform_site import embedded
-from tenants.databases.sessions import maintenance, owner_session
-from tenants.lifecycle import create_tenant
 from tenants.models import Installation, Role, Template, Tenant, UserTenantAssociation
-from tenants.routing.backend.base import DatabaseWrapper
-from tenants.routing.connections import databases
-from tenants.routing.registry import directory
 from tests.support import fleet as fleets
 from tests.support.fleet import Fleet
 from tests.support.migrations import NotesMigrations, notes_migrations_in
+
+pytest_plugins = ["tenants.testing"]
 
 PASSWORD = "correct horse battery staple"
 
@@ -52,52 +47,14 @@ def remove_cluster(data_dir: Path) -> None:
     shutil.rmtree(data_dir, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def django_db_setup(
-    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
-) -> Iterator[None]:
-    """The main database of this worker, with a template, acme and globex in it, committed.
-
-    In place of pytest-django's, which makes it only where a test asks for the fixture ``db``; ``fleet`` does not.
-    """
-    with django_db_blocker.unblock():
-        created = setup_databases(verbosity=0, interactive=False, aliases={"default": None})
-        base = [create_tenant(slug=slug) for slug in ("acme", "globex")]
-    yield
-    with django_db_blocker.unblock():
-        directory.news.stop()  # its session would keep the database from being dropped
-        server = base[0].server
-        for tenant in Tenant.objects.all():
-            fleets.drop_tenant(tenant)
-        with maintenance(server) as cursor:
-            for template in Template.objects.all():
-                fleets.clone.drop(cursor, template.name)
-        teardown_databases(created, verbosity=0)
-
-
-@pytest.fixture(scope="session")
-def ensure_connection(
-    django_db_setup: None, django_db_blocker: DjangoDbBlocker
-) -> Callable[[BaseDatabaseWrapper], None]:
-    """Django's own, which its test cases replace while a test runs."""
-    with django_db_blocker.unblock():
-        return BaseDatabaseWrapper.ensure_connection
+@pytest.fixture
+def acme(tenant: Tenant) -> Tenant:
+    return tenant
 
 
 @pytest.fixture
-def tenant_connections(db: None, ensure_connection: object, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Allow connections to tenants: Django's test cases refuse an alias that was unknown when the test began."""
-    monkeypatch.setattr(DatabaseWrapper, "ensure_connection", ensure_connection)
-
-
-@pytest.fixture
-def acme(tenant_connections: None) -> Iterator[Tenant]:
-    yield from _empty_tenant("acme")
-
-
-@pytest.fixture
-def globex(tenant_connections: None) -> Iterator[Tenant]:
-    yield from _empty_tenant("globex")
+def globex(other_tenant: Tenant) -> Tenant:
+    return other_tenant
 
 
 @pytest.fixture
@@ -182,13 +139,3 @@ def _user(name: str, tenant: Tenant | None = None, role: Role = Role.VIEWER) -> 
     if tenant is not None:
         UserTenantAssociation.objects.create(user=user, tenant=tenant, role=role)
     return user
-
-
-def _empty_tenant(slug: str) -> Iterator[Tenant]:
-    tenant = Tenant.objects.select_related("server").get(slug=slug)
-    databases().pin(tenant.alias)
-    yield tenant
-    databases().unpin(tenant.alias)
-    with owner_session(tenant) as connection, connection.cursor() as cursor:
-        tables = [name for name in connection.introspection.table_names() if name != "django_migrations"]
-        cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")

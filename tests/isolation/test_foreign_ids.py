@@ -14,6 +14,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from tenant_data.files import store_upload
 from tenant_data.models import Document, File
 from tenants.context import use_tenant
+from tenants.models import Role, UserTenantAssociation
+from tenants.testing import assert_isolated
 
 PREFIX = "/api/v1/tenants/{slug}/"
 BODY = {"title": "x", "name": "x", "email": "carol@example.com", "role": "owner"}
@@ -51,8 +53,9 @@ def acmes(acme, bob):
     return {"files": file.pk, "documents": document.pk, "members": bob.pk}
 
 
-def id_for(path, ids):
-    return next(found for collection, found in ids.items() if f"/{collection}/" in path)
+def for_path(path, those):
+    """What a path is about, of those by collection."""
+    return next(found for collection, found in those.items() if f"/{collection}/" in path)
 
 
 class TheList:
@@ -86,18 +89,36 @@ class AnEndpoint:
     def ask(self, client, path, method, slug, ids):
         names = {"slug": slug}
         if (path, method) in WITH_AN_ID:
-            names |= {"id": id_for(path, ids), "user_id": id_for(path, ids)}
+            names |= {"id": for_path(path, ids), "user_id": for_path(path, ids)}
         return send(client, path, method, **names)
+
+
+@pytest.fixture
+def globexs(globex, carol, dave):
+    """What globex has, of which anything may be changed and deleted."""
+    with use_tenant(globex):
+        file = store_upload("mine.txt", [b"globex's own"], "text/markdown", carol.pk)
+        document = Document.objects.create(title="Mine", owner_id=carol.pk)
+    return {"files": file, "documents": document, "members": member(globex, dave)}
+
+
+def member(tenant, user):
+    return UserTenantAssociation.objects.get_or_create(tenant=tenant, user=user, defaults={"role": Role.MEMBER})[0]
 
 
 @pytest.mark.parametrize(("path", "method"), WITH_AN_ID)
 class AnId:
-    def test_of_another_tenant_is_404_in_ones_own(self, as_user, acmes, acme, carol, path, method):
-        foreign = id_for(path, acmes)
-        reply = send(as_user(carol), path, method, slug="globex", id=foreign, user_id=foreign)
-        assert reply.status_code == 404
+    def test_of_another_tenant_gives_nothing_away(self, as_user, acmes, globexs, acme, bob, carol, path, method):
         with use_tenant(acme):
-            assert (File.objects.count(), Document.objects.get().title) == (1, "Secret")
+            theirs = {"files": File.objects.get(), "documents": Document.objects.get(), "members": member(acme, bob)}
+        assert_isolated(
+            as_user(carol),
+            method,
+            path.format(slug="{tenant}", id="{object.pk}", user_id="{object.user_id}"),
+            own=for_path(path, globexs),
+            foreign=for_path(path, theirs),
+            data=BODY if method in {"put", "patch"} else None,
+        )
 
     def test_of_nothing_is_404(self, as_user, carol, path, method):
         nothing = uuid4()

@@ -16,12 +16,13 @@ import pytest
 from django.db import connections
 from django.db.models import QuerySet
 
-from tenants.databases import clone, roles
+from tenants.databases import clone
 from tenants.databases.sessions import maintenance, owner_session, poll, take_server_lock
 from tenants.lifecycle import create_tenant
 from tenants.models import Installation, Rollout, Server, Template, Tenant
 from tenants.rollout.templates import BUILD_LOCK
 from tenants.routing.connections import address_of
+from tenants.testing.standing import drop_database
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -125,9 +126,7 @@ def as_superuser(database: str, statements: str, *, server: Server | None = None
 
 
 def drop_tenant(tenant: Tenant) -> None:
-    with maintenance(tenant.server) as cursor:
-        clone.drop(cursor, tenant.alias)
-        roles.drop_role(cursor, tenant.alias)
+    drop_database(tenant)
     tenant.delete()
 
 
