@@ -4,8 +4,8 @@
 #   make help     the other targets
 #
 # Variables: PORT=8001 (run), PYTHON=/path/to/python (which Python makes the virtual environment), VENV=.venv,
-# PYTEST="-k name" (test), KILLS=200 (kills), SOAK=1000000 (soak), BENCH="--help" (bench). The environment variables of
-# docs and README, such as SILO_DATA_DIR, are honoured.
+# PYTEST="-k name" (test), KILLS=200 (kills), SOAK=1000000 (soak), STEPS=1000 (machine), BENCH="--help" (bench). The
+# environment variables of docs and README, such as SILO_DATA_DIR, are honoured.
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -14,6 +14,7 @@ PYTEST ?=
 BENCH ?=
 KILLS ?= 200
 SOAK ?= 1000000
+STEPS ?= 1000
 
 python := $(VENV)/bin/python
 manage := $(python) manage.py
@@ -42,7 +43,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean bigfile bucket
+.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean bigfile bucket machine
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -93,6 +94,8 @@ soak: install ## A million (SOAK) reads and writes over 200 tenants by 16 thread
 
 storm: install ## 64 threads ask 200 tenants through 20 connections: all are served
 	@SILO_STORM=yes $(python) -m pytest tests/acceptance/test_connections.py --quiet -k AConnectionStorm
+machine: install ## Do STEPS (1000) things with tenants at random, and look whether one ever sees another's rows
+	@SILO_MACHINE_STEPS=$(STEPS) $(python) -m pytest tests/isolation/test_state_machine.py --quiet --log-cli-level=INFO
 
 bigfile: install ## Send a file of 2 GiB up and down and 200 at once, and look what the server takes of memory
 	@SILO_BIG_FILE_MIB=2048 SILO_UPLOADS=200 $(python) -m pytest tests/acceptance/test_uploads.py --quiet --capture=no
