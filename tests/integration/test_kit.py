@@ -12,6 +12,7 @@ from django.db import transaction
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from rest_framework import serializers
+from rest_framework.exceptions import NotFound
 from rest_framework.generics import RetrieveUpdateDestroyAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -154,15 +155,15 @@ class ShowsAnybodys(NoteView):
 
 class TellsInTheError(NoteView):
     def get(self, request: Request, slug: str, id: int) -> Response:
-        found = somebodys(id)
-        here = Note.objects.filter(pk=id).exists()
-        return Response({"detail": f"not yours: {found.text}"}, status=200 if here else 404)
+        if not Note.objects.filter(pk=id).exists():
+            raise NotFound(f"That is not yours: {somebodys(id).text}")
+        return Response({})
 
 
-class TellsInAHeader(TellsInTheError):
+class TellsInAHeader(NoteView):
     def get(self, request: Request, slug: str, id: int) -> Response:
-        reply = super().get(request, slug, id)
-        return Response({}, status=reply.status_code, headers={"X-Found": reply.data["detail"]})
+        here = Note.objects.filter(pk=id).exists()
+        return Response({}, status=200 if here else 404, headers={"X-Found": somebodys(id).text})
 
 
 class DeletesAnybodys(NoteView):
