@@ -94,6 +94,7 @@ soak: install ## A million (SOAK) reads and writes over 200 tenants by 16 thread
 
 storm: install ## 64 threads ask 200 tenants through 20 connections: all are served
 	@SILO_STORM=yes $(python) -m pytest tests/acceptance/test_connections.py --quiet -k AConnectionStorm
+
 machine: install ## Do STEPS (1000) things with tenants at random, and look whether one ever sees another's rows
 	@SILO_MACHINE_STEPS=$(STEPS) $(python) -m pytest tests/isolation/test_state_machine.py --quiet --log-cli-level=INFO
 
