@@ -79,6 +79,7 @@ MAIN_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.postgres",  # no tables; full-text search, arrays and indexes with operator classes
     "django.contrib.staticfiles",
     "rest_framework",
     "knox",

@@ -31,3 +31,7 @@ class StorageFullError(TenantError):
 
 class UploadCutOffError(TenantError):
     """The upload ended before all of it had arrived; send it again."""
+
+
+class TooLongToCompareError(TenantError):
+    """The versions are too long to be compared."""

@@ -36,7 +36,8 @@ class Writing:
             assert not Document.objects.exists()
 
     def test_replies_with_all_of_it(self, minutes):
-        assert set(minutes) == {"id", "title", "body", "file", "owner_id", "created_at", "updated_at"}
+        texts, people = {"title", "body", "tags", "file", "version"}, {"owner_id", "editor_id"}
+        assert set(minutes) == {"id", "created_at", "updated_at", "deleted_at"} | texts | people
         assert minutes["created_at"].endswith("Z")
 
     def test_may_name_a_file_of_the_tenant(self, client, file_id):

@@ -25,7 +25,8 @@ def tenant_endpoints(resolver: URLResolver | None = None, before: str = "/") -> 
     """Path and method of everything below a tenant's path, with ``{slug}`` and ``{name}`` in place of converters."""
     found = []
     for pattern in (resolver or get_resolver()).url_patterns:
-        path = before + str(pattern.pattern).replace("<str:", "{").replace("<uuid:", "{").replace(">", "}")
+        path = before + str(pattern.pattern).replace("<str:", "{").replace("<uuid:", "{").replace("<int:", "{")
+        path = path.replace(">", "}")
         if isinstance(pattern, URLResolver):
             found += tenant_endpoints(pattern, path)
         elif isinstance(pattern, URLPattern) and path.startswith(PREFIX):
@@ -41,7 +42,7 @@ WITH_AN_ID = [(path, method) for path, method in ENDPOINTS if path.count("{") > 
 
 
 def send(client, path, method, **names):
-    return getattr(client, method)(path.format(**names), BODY if method in {"post", "put", "patch"} else None)
+    return getattr(client, method)(path.format(number=1, **names), BODY if method in {"post", "put", "patch"} else None)
 
 
 @pytest.fixture
