@@ -31,7 +31,8 @@ class DemoTenant:
     name: str
     owner: str
     upload: Upload
-    document: tuple[str, str]
+    document: tuple[str, str, list[str]]
+    """Its title, its body, and its tags."""
     members: dict[str, Role] = field(default_factory=dict)
 
 
@@ -43,7 +44,11 @@ TENANTS = (
         owner="Alice",
         members={"Bob": Role.MEMBER},
         upload=Upload("catalogue.csv", "text/csv", "article,price\nanvil,129.00\nrocket skates,349.50\n"),
-        document=("Spring catalogue", "The prices are in the file. Anvils are sold by weight from April on."),
+        document=(
+            "Spring catalogue",
+            "The prices are in the file. Anvils are sold by weight from April on.",
+            ["prices", "spring"],
+        ),
     ),
     DemoTenant(
         slug="globex",
@@ -51,14 +56,18 @@ TENANTS = (
         owner="Carol",
         members={"Alice": Role.VIEWER},
         upload=Upload("minutes.txt", "text/plain", "Present: Carol, Alice.\n1. The budget is approved.\n"),
-        document=("Board meeting", "Minutes are attached; the next meeting is on the first Monday of the month."),
+        document=(
+            "Board meeting",
+            "Minutes are attached; the next meeting is on the first Monday of the month.",
+            ["minutes"],
+        ),
     ),
     DemoTenant(
         slug="initech",
         name="Initech",
         owner="Bob",
         upload=Upload("cover-sheet.txt", "text/plain", "TPS REPORT\nPrepared by:\nDate:\n"),
-        document=("How to file a report", "Use the new cover sheet. Did you get the memo?"),
+        document=("How to file a report", "Use the new cover sheet. Did you get the memo?", ["reports"]),
     ),
 )
 
@@ -101,5 +110,5 @@ def _fill(tenant: Tenant, demo: DemoTenant, owner: User) -> None:
         if not Document.objects.exists():
             content = io.BytesIO(demo.upload.text.encode())
             file = store_upload(demo.upload.name, content, demo.upload.content_type, owner.id)
-            title, body = demo.document
-            Document.objects.create(title=title, body=body, file=file, owner_id=owner.id)
+            title, body, tags = demo.document
+            Document.objects.create(title=title, body=body, tags=tags, file=file, owner_id=owner.id, editor_id=owner.id)

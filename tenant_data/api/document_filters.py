@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema_field
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -20,6 +20,13 @@ from tenant_data.tags import normalised_all
 YES_OR_NO = {"true": True, "false": False}
 TRASHED = OpenApiParameter(
     "trashed", OpenApiTypes.STR, enum=list(YES_OR_NO), description="`true`: what is in the trash, and nothing else."
+)
+
+TAG = OpenApiParameter(
+    "tag",
+    OpenApiTypes.STR,
+    many=True,
+    description="A tag, in any spelling. Given more than once: documents that have all of them.",
 )
 
 
@@ -55,7 +62,6 @@ class MomentFilter(filters.IsoDateTimeFilter):
     field_class = MomentFormField
 
 
-@extend_schema_field({"type": "array", "items": {"type": "string"}})
 class TagsFilter(filters.Filter):
     field_class = TagsFormField
 
@@ -66,9 +72,7 @@ class DocumentFilters(filters.FilterSet):
         max_length=200,
         label='Words to search for in title and body: `word`, `"a phrase"`, `or`, `-without`. The best comes first.',
     )
-    tag = TagsFilter(
-        "tags", "contains", label="A tag, in any spelling. Given more than once: documents with all of them."
-    )
+    tag = TagsFilter("tags", "contains")
     author = filters.UUIDFilter("owner_id", label="Id of the user who wrote it.")
     title = filters.CharFilter("title", "istartswith", max_length=200, label="How the title begins, in any case.")
     created_from = MomentFilter("created_at", "gte", label="Written at this time or later.")

@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from tenant_data.api.document_examples import DOCUMENT, FOUND, WRITTEN, replied, sent
-from tenant_data.api.document_filters import TRASHED, DocumentFilters, asked_for_trash
+from tenant_data.api.document_filters import TAG, TRASHED, DocumentFilters, asked_for_trash
 from tenant_data.api.document_serializers import NO_SUCH_FILE, DocumentSerializer, ListedDocumentSerializer
 from tenant_data.api.keyset import IdLast, Keyset
 from tenant_data.documents import delete_for_good, put_in_trash, take_out_of_trash
@@ -41,7 +41,7 @@ class DocumentOrdering(IdLast):
         tags=["documents"],
         summary="List documents",
         description="Filters may be joined, and narrow each other. What is in the trash is not shown, but by itself.",
-        parameters=[TRASHED],
+        parameters=[TAG, TRASHED],
         examples=[replied("Found by `?q=budget`", FOUND)],
     ),
     post=extend_schema(

@@ -1,1 +1,0 @@
-"""Commands over the current tenant's data: ``manage.py tenants run --all -- COMMAND``."""

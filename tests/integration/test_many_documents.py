@@ -1,16 +1,21 @@
 """A tenant with 50,000 documents: few statements, by an index each, and page 500 for the price of page 1."""
 
 import json
-import re
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from django.db import connection, connections
+from django.db import connections
 from django.test.utils import CaptureQueriesContext
+from rest_framework.pagination import Cursor
 
+from tenant_data.api.keyset import Keyset
+from tenant_data.models import Document
+from tenants.context import use_tenant
 from tenants.databases.sessions import owner_session
 from tenants.models import Tenant, UserTenantAssociation
 from tenants.routing.connections import databases
+from tenants.routing.registry import directory
 from tests.conftest import _empty_tenant, _user
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +34,8 @@ INSERT INTO tenant_data_document (id, title, body, tags, file_id, owner_id, dele
 SELECT gen_random_uuid(), 'Title ' || md5(n::text), 'half' || n % 2 || ' hundredth' || n % 100 || ' rare' || n % 10000,
     ARRAY['half' || n % 2, 'rare' || n % 10000], CASE WHEN n % 1000 = 0 THEN '{AUTHOR}'::uuid END,
     CASE WHEN n % 100 = 0 THEN '{AUTHOR}'::uuid END, CASE WHEN n % 500 = 499 THEN now() - n * interval '1 second' END,
-    timestamptz '2026-01-01' + n * interval '1 minute', timestamptz '2026-03-01' + (n * 7919 % 50000) * interval '1 minute'
+    timestamptz '2026-01-01' + n * interval '1 minute',
+    timestamptz '2026-03-01' + (n * 7919 % 50000) * interval '1 minute'
 FROM generate_series(1, 50000) n;
 ANALYZE tenant_data_document;
 """
@@ -39,31 +45,33 @@ ANALYZE tenant_data_document;
 def fifty_thousand(django_db_setup, django_db_blocker):
     """acme, filled once for all of these tests; so none of them may ask for the fixture that empties it."""
     with django_db_blocker.unblock():
-        emptied = _empty_tenant("acme")
-        tenant = next(emptied)
+        tenant = Tenant.objects.select_related("server").get(slug="acme")
         with owner_session(tenant) as owner, owner.cursor() as cursor:
             cursor.execute(FILL)
+        directory.leave(tenant.alias)
         yield tenant
-        next(emptied, None)
+        list(_empty_tenant("acme"))
 
 
 @pytest.fixture
 def client(as_user, tenant_connections, fifty_thousand):
     user = _user("bob")
     UserTenantAssociation.objects.create(user=user, tenant=fifty_thousand, role="member")
-    return as_user(user)
+    databases().pin(fifty_thousand.alias)
+    yield as_user(user)
+    databases().unpin(fifty_thousand.alias)
+    directory.leave(fifty_thousand.alias)
 
 
 class Asked:
-    """One request: its reply, its statements in the tenant and in main, and how PostgreSQL carries the first one out."""
+    """A request: its reply, its statements in the tenant, and how PostgreSQL carries out the first one."""
 
     def __init__(self, client, tenant, **asked):
-        client.get("/api/v1/tenants/acme/files/")  # so that what is remembered between requests is
-        with CaptureQueriesContext(connection) as main, CaptureQueriesContext(connections[tenant.alias]) as own:
+        with CaptureQueriesContext(connections[tenant.alias]) as own:
             reply = client.get(DOCUMENTS, asked)
         assert reply.status_code == 200, reply.content
         self.page = reply.json()
-        self.statements, self.statements_in_main = [query["sql"] for query in own], len(main)
+        self.statements = [query["sql"] for query in own]
         with connections[tenant.alias].cursor() as cursor:
             cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS, VERBOSE, FORMAT JSON) {self.statements[0]}")
             (self.plan,) = cursor.fetchone()[0]
@@ -91,3 +99,73 @@ class Asked:
 @pytest.fixture
 def ask(client, fifty_thousand):
     return lambda **asked: Asked(client, fifty_thousand, **asked)
+
+
+class AList:
+    @pytest.mark.parametrize(
+        ("asked", "index"),
+        [
+            ({}, "document_by_creation"),
+            ({"ordering": "created_at"}, "document_by_creation"),
+            ({"ordering": "-updated_at"}, "document_by_change"),
+            ({"ordering": "title"}, "document_by_title"),
+            ({"created_from": "2026-01-10T00:00Z", "created_before": "2026-01-10T01:00Z"}, "document_by_creation"),
+            ({"updated_from": "2026-03-10T00:00Z", "updated_before": "2026-03-10T01:00Z"}, "document_by_change"),
+            ({"author": AUTHOR}, "document_by_owner"),
+            ({"title": "TITLE 00"}, "document_by_title_start"),
+            ({"tag": ["rare7", "half1"]}, "document_by_tag"),
+            ({"tag": "half1"}, "document_by_creation"),
+            ({"has_file": "true", "ordering": "title"}, "tenant_data_document_file_id"),
+            ({"has_file": "false"}, "document_by_creation"),
+            ({"trashed": "true"}, "document_in_trash"),
+            ({"q": "rare7"}, "document_by_word"),
+            ({"q": "hundredth7"}, "document_by_word"),
+            ({"q": "hundredth7 -half0", "tag": "half1", "ordering": "-created_at"}, "document_by_"),
+        ],
+    )
+    def test_is_one_statement_by_an_index(self, ask, asked, index):
+        listed = ask(**asked)
+        assert listed.page["results"]
+        assert len(listed.statements) == 1
+        assert any(name.startswith(index) for name in listed.indexes), json.dumps(listed.plan, indent=1)
+        assert "Seq Scan" not in {node["Node Type"] for node in listed.nodes}
+
+    def test_makes_the_highlights_of_its_page_only(self, ask):
+        """Also where half of all documents are found, which PostgreSQL then reads one after the other."""
+        listed = ask(q="half1")
+        making = [node for node in listed.nodes if any(out.startswith("ts_headline(") for out in node["Output"])]
+        assert [node["Actual Rows"] for node in making] == [PAGE + 1]
+        assert max(node["Actual Rows"] for node in listed.nodes) > 20_000
+
+
+class Page500:
+    @pytest.mark.parametrize("ordering", ["-created_at", "created_at", "-updated_at", "title"])
+    def test_costs_what_page_1_does(self, ask, fifty_thousand, ordering):
+        first = ask(ordering=ordering)
+        far = ask(ordering=ordering, cursor=cursor_at(fifty_thousand, ordering, 499 * PAGE - 1))
+        assert far.page["next"] is not None
+        self.compare(first, far)
+
+    def test_of_a_search_costs_what_page_1_does(self, ask, fifty_thousand):
+        first = ask(q="half1")
+        far = ask(q="half1", cursor=parse_qs(urlsplit(first.page["next"]).query)["cursor"][0])
+        self.compare(first, far)
+
+    def compare(self, first, far):
+        assert {row["id"] for row in far.page["results"]}.isdisjoint(row["id"] for row in first.page["results"])
+        blocks, rows = first.cost
+        far_blocks, far_rows = far.cost
+        assert far_rows <= rows
+        assert far_blocks <= 1.5 * blocks + 10
+        assert far.plan["Plan"]["Total Cost"] <= 3 * first.plan["Plan"]["Total Cost"]
+
+
+def cursor_at(tenant, ordering, offset):
+    """The cursor that follows a row, as a reply's ``next`` has it."""
+    pages, names = Keyset(), (ordering, "-id" if ordering.startswith("-") else "id")
+    with use_tenant(tenant):
+        row = Document.objects.kept().order_by(*names)[offset]
+    pages.base_url = "/"
+    position: Any = pages._get_position_from_instance(row, names)
+    following = pages.encode_cursor(Cursor(offset=0, reverse=False, position=position))
+    return parse_qs(urlsplit(following).query)["cursor"][0]
