@@ -20,13 +20,14 @@ from tenant_data.api.document_serializers import (
 from tenant_data.api.documents import files_that_exist
 from tenant_data.documents import put_in_trash
 from tenant_data.models import Document
+from tenants.api.idempotency import Idempotent
 from tenants.context import tenant_atomic
 from tenants.permissions import IsTenantMember
 
 NAMED = 10
 
 
-class BulkWriteView(GenericAPIView[Document]):
+class BulkWriteView(Idempotent, GenericAPIView[Document]):
     """Documents to be written."""
 
     serializer_class = NewDocumentsSerializer
@@ -52,7 +53,7 @@ class BulkWriteView(GenericAPIView[Document]):
         return Response(WrittenDocumentsSerializer({"results": new}).data, status=status.HTTP_201_CREATED)
 
 
-class BulkDeleteView(GenericAPIView[Document]):
+class BulkDeleteView(Idempotent, GenericAPIView[Document]):
     """Documents to be put in the trash."""
 
     serializer_class = DocumentIdsSerializer

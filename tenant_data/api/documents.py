@@ -25,6 +25,8 @@ from tenant_data.api.keyset import IdLast, Keyset
 from tenant_data.documents import delete_for_good, put_in_trash, take_out_of_trash
 from tenant_data.models import Document
 from tenant_data.models.document import DocumentQuerySet
+from tenants.api.conditional import Conditional
+from tenants.api.idempotency import Idempotent
 from tenants.context import tenant_atomic
 from tenants.permissions import IsTenantMember
 
@@ -53,7 +55,7 @@ class DocumentOrdering(IdLast):
         examples=[sent("A note", WRITTEN), replied("The note", DOCUMENT, 201)],
     ),
 )
-class DocumentsView(ListCreateAPIView[Document]):
+class DocumentsView(Idempotent, ListCreateAPIView[Document]):
     """A tenant's documents, the newest first."""
 
     permission_classes = (IsTenantMember,)
@@ -108,7 +110,7 @@ class DocumentsView(ListCreateAPIView[Document]):
         parameters=[TRASHED],
     ),
 )
-class DocumentView(RetrieveUpdateDestroyAPIView[Document]):
+class DocumentView(Conditional, RetrieveUpdateDestroyAPIView[Document]):
     """One document."""
 
     serializer_class = DocumentSerializer
@@ -117,13 +119,11 @@ class DocumentView(RetrieveUpdateDestroyAPIView[Document]):
     lookup_url_kwarg = "id"
 
     def get_queryset(self) -> DocumentQuerySet:
-        if self.request.method in {"PUT", "PATCH"}:
-            # Held until the change is made: of two at a time, the second begins where the first ended.
-            return Document.objects.kept().select_for_update()
-        return Document.objects.trashed() if asked_for_trash(self.request) else Document.objects.kept()
+        may_be_trash = self.request.method not in {"PUT", "PATCH"} and asked_for_trash(self.request)
+        return Document.objects.trashed() if may_be_trash else Document.objects.kept()
 
     def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        with files_that_exist(), tenant_atomic():
+        with files_that_exist():
             return super().update(request, *args, **kwargs)
 
     def perform_update(self, serializer: BaseSerializer[Document]) -> None:
@@ -136,7 +136,7 @@ class DocumentView(RetrieveUpdateDestroyAPIView[Document]):
             delete_for_good([instance.pk])
 
 
-class RestoreView(GenericAPIView[Document]):
+class RestoreView(Idempotent, GenericAPIView[Document]):
     """A document in the trash."""
 
     serializer_class = DocumentSerializer

@@ -27,12 +27,13 @@ from tenant_data.comparison import compare
 from tenant_data.documents import restore_version, version
 from tenant_data.errors import TooLongToCompareError
 from tenant_data.models import Document, DocumentVersion
+from tenants.api.idempotency import Idempotent
 from tenants.context import tenant_atomic
 from tenants.permissions import IsTenantMember
 
 
 class TooLongToCompare(APIException):
-    """422: what was asked for would take too long to make."""
+    """A version has too many lines to be compared with another."""
 
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "too_long_to_compare"
@@ -114,7 +115,7 @@ class VersionComparisonView(GenericAPIView[DocumentVersion]):
             raise ValidationError({"with": ["Say the number of a version."]}) from error
 
 
-class VersionRestoreView(GenericAPIView[Document]):
+class VersionRestoreView(Idempotent, GenericAPIView[Document]):
     """A version to go back to."""
 
     serializer_class = DocumentSerializer

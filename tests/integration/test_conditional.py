@@ -11,7 +11,7 @@ from knox.models import AuthToken
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from tenant_data.api.serializers import DocumentSerializer
+from tenant_data.api.document_serializers import DocumentSerializer
 from tenant_data.models import File
 from tenants.api.serializers import MemberSerializer, TenantNameSerializer
 from tenants.models import Role, UserTenantAssociation
