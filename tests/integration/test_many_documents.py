@@ -37,7 +37,6 @@ SELECT gen_random_uuid(), 'Title ' || md5(n::text), 'half' || n % 2 || ' hundred
     timestamptz '2026-01-01' + n * interval '1 minute',
     timestamptz '2026-03-01' + (n * 7919 % 50000) * interval '1 minute'
 FROM generate_series(1, 50000) n;
-ANALYZE tenant_data_document;
 """
 
 
@@ -48,6 +47,8 @@ def fifty_thousand(django_db_setup, django_db_blocker):
         tenant = Tenant.objects.select_related("server").get(slug="acme")
         with owner_session(tenant) as owner, owner.cursor() as cursor:
             cursor.execute(FILL)
+            # As autovacuum does after so many: it puts the new words in their place in the index, and counts rows.
+            cursor.execute("VACUUM (ANALYZE) tenant_data_document")
         directory.leave(tenant.alias)
         yield tenant
         list(_empty_tenant("acme"))
@@ -131,9 +132,11 @@ class AList:
         assert "Seq Scan" not in {node["Node Type"] for node in listed.nodes}
 
     def test_makes_the_highlights_of_its_page_only(self, ask):
-        """Also where half of all documents are found, which PostgreSQL then reads one after the other."""
+        """Where half of all documents are found."""
         listed = ask(q="half1")
-        making = [node for node in listed.nodes if any(out.startswith("ts_headline(") for out in node["Output"])]
+        making = [
+            node for node in listed.nodes if any(out.startswith("ts_headline(") for out in node.get("Output", ()))
+        ]
         assert [node["Actual Rows"] for node in making] == [PAGE + 1]
         assert max(node["Actual Rows"] for node in listed.nodes) > 20_000
 
