@@ -32,7 +32,7 @@ DROP FUNCTION document_words;
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenant_data", "0001_initial")]
+    dependencies = [("tenant_data", "0002_file_limits")]
 
     operations = [
         migrations.AddField(
