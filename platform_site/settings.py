@@ -10,6 +10,8 @@ TENANT_CREDENTIALS_KEY       tenants' database passwords are derived from it; ne
 ALLOWED_HOSTS                host names that Silo is served under, with commas; needed with DEBUG off
 TENANT_DOMAIN                optional: `acme.<domain>` then names the tenant acme
 TENANT_BEHIND_POLICY         a tenant that is behind the code: `refuse` (503, the default) or `serve`
+TENANT_BARE_TRANSACTIONS     inside a tenant, a bare `atomic()` around a write, or `on_commit()`: `raise` (default
+                             with DEBUG on) or `warn`
 TENANT_POOL_SIZE             how many connections to tenants' databases a process may have; default 20
 TENANT_POOL_PER_TENANT       how many of them with one tenant; default 10
 TENANT_POOL_IDLE_AGE         seconds after which an unused one is closed; default 60; 0 keeps none
@@ -39,6 +41,9 @@ TENANT_CREDENTIALS_KEY = environment.secret("TENANT_CREDENTIALS_KEY", debug=DEBU
 ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS", debug=DEBUG)
 TENANT_DOMAIN = environment.domain("TENANT_DOMAIN")
 TENANT_BEHIND_POLICY = environment.choice("TENANT_BEHIND_POLICY", ("refuse", "serve"))
+TENANT_BARE_TRANSACTIONS = environment.choice(
+    "TENANT_BARE_TRANSACTIONS", ("raise", "warn") if DEBUG else ("warn", "raise")
+)
 TENANT_POOL_SIZE = environment.count("TENANT_POOL_SIZE", default=20, at_least=1)
 TENANT_POOL_PER_TENANT = environment.count("TENANT_POOL_PER_TENANT", default=10, at_least=1)
 TENANT_POOL_IDLE_AGE = environment.count("TENANT_POOL_IDLE_AGE", default=60)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from asgiref.sync import sync_to_async
@@ -18,8 +19,6 @@ from tenants.errors import NoTenantError, WrongTenantError
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from django.db.transaction import Atomic
 
     from tenants.models import Tenant
 
@@ -44,9 +43,18 @@ class Directory(Protocol):
     def leave(self, alias: str) -> None: ...
 
 
-_current: ContextVar[Reachable | None] = ContextVar("silo_current_tenant", default=None)
-_entered: ContextVar[tuple[str, ...]] = ContextVar("silo_entered_tenants", default=())
-"""The aliases of all scopes around the code that runs, the innermost last."""
+class Scope:
+    """One entry into a tenant. A task, or a thread that is handed a context, may go on in it when it is over."""
+
+    def __init__(self, alias: str) -> None:
+        self.alias = alias
+        self.is_over = False
+
+
+_current: ContextVar[tuple[Reachable, str] | None] = ContextVar("silo_current_tenant", default=None)
+"""With its alias, which every query asks for several times and which takes a moment to spell."""
+_entered: ContextVar[tuple[Scope, ...]] = ContextVar("silo_entered_tenants", default=())
+"""All scopes around the code that runs, the innermost last."""
 _directory: Directory | None = None
 
 
@@ -98,38 +106,60 @@ class use_tenant:
     ) -> None:
         alias = required_alias()
         self.__exit__(kind, error, trace)
-        if alias not in _entered.get():
-            # Django's async methods open their connection in the thread that serves this task, and it is closed there.
-            await sync_to_async(_required_directory().leave)(alias)
+        # Django's async methods open their connection in the thread that serves this task, and it is closed there.
+        await sync_to_async(leave_unless_entered)(alias)
 
 
 @contextmanager
 def acting_on(database: Reachable) -> Iterator[None]:
     """Make a database current whatever its state. For rollouts and maintenance; all others take ``use_tenant``."""
     before = _current.get()
-    _current.set(database)
-    _entered.set((*_entered.get(), database.alias))
+    scope, now = _enter(database)
     try:
         yield
     finally:
-        in_order = _current.get() is database
-        # Generators may end in another order, or in another context, than they began. Then nothing is current: what
-        # follows raises, where it would else go on in whichever tenant was left behind.
-        _current.set(before if in_order else None)
-        around = _without_last(_entered.get(), database.alias)
-        _entered.set(around)
-        if database.alias not in around:
-            _required_directory().leave(database.alias)
+        in_order = _current.get() is now
+        if scope in _entered.get():  # not so where a generator ends in another context than it began
+            # Generators may end in another order than they began. Then nothing is current: what follows raises,
+            # where it would else go on in whichever tenant was left behind.
+            _current.set(before if in_order else None)
+            _entered.set(tuple(one for one in _entered.get() if one is not scope))
+        _leave(scope)
         if not in_order:
             raise WrongTenantError(
                 f"the scope of {database.slug} was left inside another one: did a generator mix two?"
             )
 
 
-def _without_last(aliases: tuple[str, ...], alias: str) -> tuple[str, ...]:
-    """Less the innermost scope of this alias, which need not be the innermost of all."""
-    at = len(aliases) - 1 - aliases[::-1].index(alias) if alias in aliases else len(aliases)
-    return aliases[:at] + aliases[at + 1 :]
+def context_under(database: Reachable) -> tuple[Context, Callable[[], None]]:
+    """A copy of this context in which a database is current, and what is to be called when all is done there."""
+    context = copy_context()
+    scope, _ = context.run(_enter, database)
+    return context, partial(_leave, scope)
+
+
+def _enter(database: Reachable) -> tuple[Scope, tuple[Reachable, str]]:
+    now = (database, database.alias)
+    scope = Scope(database.alias)
+    _current.set(now)
+    _entered.set((*_entered.get(), scope))
+    return scope, now
+
+
+def _leave(scope: Scope) -> None:
+    scope.is_over = True
+    leave_unless_entered(scope.alias)
+
+
+def entered_scopes() -> tuple[Scope, ...]:
+    """All scopes around the code that runs, the innermost last. The same tuple as long as they are the same."""
+    return _entered.get()
+
+
+def leave_unless_entered(alias: str) -> None:
+    """Give this thread's connection to a tenant back, unless a scope around the code that runs is the tenant's."""
+    if all(scope.alias != alias for scope in _entered.get()):
+        _required_directory().leave(alias)
 
 
 @contextmanager
@@ -144,13 +174,14 @@ def use_main() -> Iterator[None]:
 
 def current_tenant() -> Tenant | None:
     """The current tenant, or None. (While a template is migrated, that stand-in is current.)"""
-    return _current.get()  # type: ignore[return-value]  # the stand-in has what a caller may ask: alias and slug
+    current = _current.get()
+    return current[0] if current is not None else None  # type: ignore[return-value]  # it has what a caller may ask
 
 
 def current_alias() -> str | None:
     """The alias of the current tenant, or None."""
     current = _current.get()
-    return current.alias if current is not None else None
+    return current[1] if current is not None else None
 
 
 def required_alias() -> str:
@@ -161,9 +192,24 @@ def required_alias() -> str:
     return alias
 
 
-def tenant_atomic(*, savepoint: bool = True, durable: bool = False) -> Atomic:
-    """``transaction.atomic()`` on the current tenant's database; a bare ``atomic()`` means main's."""
-    return transaction.atomic(using=required_alias(), savepoint=savepoint, durable=durable)
+class tenant_atomic(transaction.Atomic):
+    """``transaction.atomic()`` on the current tenant's database; a bare ``atomic()`` means main's.
+
+    ``with tenant_atomic():``, or ``@tenant_atomic()`` above a function that is called under a tenant. Raises
+    ``NoTenantError`` where none is current.
+    """
+
+    def __init__(self, *, savepoint: bool = True, durable: bool = False) -> None:
+        super().__init__(None, savepoint, durable)
+        self._is_durable = durable
+
+    def __enter__(self) -> None:
+        self.using = required_alias()
+        super().__enter__()
+
+    def _recreate_cm(self) -> tenant_atomic:
+        # One for each call of a decorated function: the next may be under another tenant.
+        return tenant_atomic(savepoint=self.savepoint, durable=self._is_durable)
 
 
 def tenant_on_commit(callback: Callable[[], object]) -> None:

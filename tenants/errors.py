@@ -26,6 +26,10 @@ class WrongTenantError(TenantError):
     """This belongs to another tenant than the current one."""
 
 
+class BareTransactionError(TenantError):
+    """Inside a tenant, say which database: `tenant_atomic()`, `tenant_on_commit()`, or `using="default"` for main."""
+
+
 class UnknownTenantError(TenantError):
     """There is no such tenant."""
 

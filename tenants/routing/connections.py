@@ -194,12 +194,14 @@ def with_defaults(**chosen: Any) -> type_settings:
 
 
 def close_here(alias: str) -> None:
-    """Close this thread's connection to a tenant and forget it, unless it is inside ``atomic``."""
+    """Close this thread's connection to a tenant and forget it, unless it is inside ``atomic`` or in use elsewhere."""
     opened = databases().open_here()
     if alias not in opened:
         return
+    connection: Any  # of our backend, which this module cannot import
     for connection in connections.all(initialized_only=True):
-        if connection.alias == alias and not connection.in_atomic_block:
-            connection.close()
+        if connection.alias == alias and not connection.in_atomic_block and not connection.is_in_use:
+            if connection.connection is not None:  # Django makes the object in async code, which may not close it
+                connection.close()
             del connections[alias]
             opened.discard(alias)

@@ -4,7 +4,8 @@
 what the request names                        outcome
 ============================================  ============================================
 no tenant                                     no tenant is current
-one tenant, active                            it is current; ``request.tenant`` is it
+one tenant, active                            it is current; ``request.tenant`` is it; a streaming
+                                              response's body is made under it (routing.streaming)
 one tenant, not active                        ``request.tenant`` is it, none is current: whoever may
                                               know it is told 503, others 404 (tenants.permissions)
 a tenant that does not exist, by host/header  404
@@ -17,7 +18,6 @@ two different tenants                         404
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -27,6 +27,7 @@ from tenants.context import use_main, use_tenant
 from tenants.errors import TenantUnavailableError, UnknownTenantError
 from tenants.routing.registry import directory
 from tenants.routing.resolvers import RESOLVERS, from_path
+from tenants.routing.streaming import bind_body
 
 if TYPE_CHECKING:
     from django.http import HttpRequest, HttpResponseBase
@@ -51,9 +52,15 @@ class TenantMiddleware:
         if self._is_async:
             return self._answer_async(request)
         # The stubs know no attribute of ours on a request, here and below.
-        request.tenant = tenant_of(request)  # type: ignore[attr-defined]
-        with _scope_of(request.tenant):  # type: ignore[attr-defined]
-            return self.get_response(request)
+        tenant = request.tenant = tenant_of(request)  # type: ignore[attr-defined]
+        if not _is_served(tenant):
+            # Said, and not left as it is: should a tenant ever stay current in a thread, no request inherits it.
+            with use_main():
+                return self.get_response(request)
+        with use_tenant(tenant):
+            response = self.get_response(request)
+        bind_body(response, tenant)
+        return response
 
     async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
         tenant = request.tenant = await sync_to_async(tenant_of)(request)  # type: ignore[attr-defined]
@@ -62,7 +69,9 @@ class TenantMiddleware:
                 return await self.get_response(request)
         # Not the plain `with`: the connection is given back by the thread that has it.
         async with use_tenant(tenant):
-            return await self.get_response(request)
+            response = await self.get_response(request)
+        bind_body(response, tenant)
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
         """A view outside the API that finds the tenant unavailable answers 503 and when to come back."""
@@ -85,11 +94,6 @@ def tenant_of(request: HttpRequest) -> Tenant | None:
             if resolver is not from_path:
                 raise Http404("There is no such tenant.") from None
     return None
-
-
-def _scope_of(tenant: Tenant | None) -> AbstractContextManager[object]:
-    # Said, and not left as it is: should a tenant ever stay current in a thread, no request inherits it.
-    return use_tenant(tenant) if _is_served(tenant) else use_main()
 
 
 def _is_served(tenant: Tenant | None) -> TypeGuard[Tenant]:

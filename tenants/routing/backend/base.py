@@ -13,9 +13,10 @@ from django.db.backends.postgresql import base as postgresql
 from psycopg2.extensions import ISOLATION_LEVEL_READ_COMMITTED
 
 from tenants import naming
-from tenants.context import current_alias
+from tenants.context import Scope, current_alias, entered_scopes
 from tenants.errors import ForeignDatabaseError, WrongTenantError
-from tenants.routing.connections import databases
+from tenants.routing.backend.cursor import CursorDebugWrapper, CursorWrapper
+from tenants.routing.connections import close_here, databases
 from tenants.routing.pool import process_pool
 from tenants.routing.session import Session
 
@@ -40,11 +41,16 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         self._session: Session | None = None
         self._dropped: weakref.finalize[Any, Any] | None = None
         """Gives the session back where this object is dropped with it, as ``del connections[alias]`` does."""
+        self._around: tuple[Scope, ...] = ()
+        """All scopes around the code that used it last."""
+        self._scopes: set[Scope] = set()
+        """Those of its own tenant in which it was used."""
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         self.sessions_opened += 1
         if not self._is_pooled:
             return super().get_new_connection(conn_params)
+        _close_strays()
         # Django sets it where it connects, which it does not where a session is used again.
         self.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
         pool = process_pool()
@@ -58,6 +64,20 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         if self._session is not None:
             self._session.cursors.add(cursor)
         return cursor
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether a scope in which it was used goes on. Tasks that share a thread share its connections."""
+        self._scopes = {scope for scope in self._scopes if not scope.is_over}
+        return bool(self._scopes)
+
+    @property
+    def is_stray(self) -> bool:
+        """Whether all scopes in which it was used are over: they were entered elsewhere, and so did not close it here.
+
+        ``asyncio.to_thread`` hands its context to a thread, which works on in the scope of another.
+        """
+        return bool(self._scopes) and not self.is_in_use
 
     def forget(self) -> None:
         """Let go of a session that a child process inherited. What was in ``atomic`` cannot go on, and raises."""
@@ -89,11 +109,24 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             self._dropped.detach()
         return session
 
+    def make_cursor(self, cursor: Any) -> CursorWrapper:
+        return CursorWrapper(cursor, self)
+
+    def make_debug_cursor(self, cursor: Any) -> CursorDebugWrapper:
+        return CursorDebugWrapper(cursor, self)
+
     def _cursor(self, name: str | None = None) -> Any:
+        self.require_current()
+        if self._around is not (around := entered_scopes()):
+            self._around = around
+            self._scopes.update(scope for scope in around if scope.alias == self.alias)
+        return super()._cursor(name)  # type: ignore[misc]
+
+    def require_current(self) -> None:
+        """Raise ``WrongTenantError`` while another tenant is current."""
         current = current_alias()
         if current is not None and current != self.alias:
             raise WrongTenantError(f"a query for {self.alias} while {current} is current")
-        return super()._cursor(name)  # type: ignore[misc]
 
 
 def _require_own(connection: Any, alias: str) -> None:
@@ -111,6 +144,13 @@ def _require_own(connection: Any, alias: str) -> None:
     if stamp != str(naming.tenant_id_of(alias)):
         logger.error("The database %s says that it is of the tenant %s; it is not served", alias, stamp)
         raise ForeignDatabaseError(f"{alias} says that it is of the tenant {stamp}", alias=alias, stamp=stamp)
+
+
+def _close_strays() -> None:
+    """A thread keeps one at most, or a few threads that serve all tenants in turn would keep the whole pool."""
+    for connection in connections.all(initialized_only=True):
+        if isinstance(connection, DatabaseWrapper) and connection.is_stray:
+            close_here(connection.alias)
 
 
 def _forget_in_child() -> None:
