@@ -67,10 +67,10 @@ class ALookUp:
             assert not finds(remembering, "nobody")
 
     def test_asks_main_inside_a_transaction(self, remembering: TenantDirectory, tenant: Tenant) -> None:
-        with transaction.atomic():
+        with transaction.atomic(using="default"):
             Tenant.objects.filter(pk=tenant.pk).update(name="not yet told")
             assert remembering.find("first").name == "not yet told"
-            transaction.set_rollback(True)
+            transaction.set_rollback(True, using="default")
         assert remembering.find("first").name == "first"
 
     def test_asks_main_in_a_process_that_answers_no_requests(

@@ -16,6 +16,35 @@ note = Note.objects.create(text="tagged")
 item = TaggedItem.objects.create(tag=Tag.objects.create(name="red", slug="red"), content_object=note)
 print(item.content_type._state.db, item._state.db, item.content_type.model, Tag.objects.count())
 """
+ACROSS = """
+from django.contrib.contenttypes.fields import GenericRelation
+from django.db.models import prefetch_related_objects
+from taggit.models import TaggedItem
+from tenants.context import use_tenant
+from tenants.errors import WrongTenantError
+from tests.apps.notes.models import Note
+GenericRelation(TaggedItem).contribute_to_class(Note, "items")
+
+def refused(use):
+    try:
+        use()
+    except WrongTenantError:
+        return "refused"
+    return "let through"
+
+with use_tenant("first"):
+    theirs, their_note = TaggedItem.objects.get(), Note.objects.get()
+with use_tenant("second"):
+    ours, our_note = TaggedItem.objects.get(), Note.objects.get()
+    print(refused(lambda: setattr(ours, "content_object", their_note)))
+    print(refused(lambda: theirs.content_object))
+    print(refused(lambda: prefetch_related_objects([ours, theirs], "content_object")))
+    print(refused(lambda: our_note.items.add(theirs)))
+    print(refused(lambda: our_note.items.remove(theirs)))
+    print(refused(lambda: our_note.items.set([theirs])))
+    print(refused(lambda: their_note.items.clear()))
+    print(our_note.items.count())
+"""
 IN_MAIN = """
 from django.contrib.contenttypes.models import ContentType
 from tenants.context import use_main, use_tenant
@@ -41,6 +70,8 @@ class AThirdPartyAppWithGenericRelations:
             done = fleet.manage("tenants", "run", slug, "--", "shell", "-c", TAG, **WITH_TAGGIT)
             assert done.returncode == 0, done.stdout
             assert f"{done.stdout.split()[-2]} {done.stdout.split()[-1]}" == "note 1"
+        done = fleet.manage("shell", "-c", ACROSS, **WITH_TAGGIT)
+        assert done.stdout.split()[-8:] == ["refused"] * 7 + ["1"], done.stdout + done.stderr
         assert "taggit_tag" not in tables_of_main()
         kept = "SELECT app_label FROM django_content_type GROUP BY 1 ORDER BY 1"
         assert as_owner(first, kept) == [("contenttypes",), ("notes",), ("taggit",), ("tenant_data",)]
