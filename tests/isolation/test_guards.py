@@ -381,7 +381,7 @@ class ACursor:
         "use",
         [
             lambda cursor: cursor.fetchone(),
-            lambda cursor: cursor.fetchmany(2),
+            lambda cursor: cursor.fetchmany(size=2),
             lambda cursor: cursor.fetchall(),
             lambda cursor: next(iter(cursor)),
             lambda cursor: cursor.execute("SELECT 1"),

@@ -32,9 +32,10 @@ class ABareAtomic:
             lambda: Note.objects.all().delete(),
             lambda: execute("  insert INTO notes_note (text) VALUES ('x')"),
             lambda: execute("WITH x AS (INSERT INTO notes_note (text) VALUES ('x') RETURNING id) SELECT * FROM x"),
+            lambda: execute(b"INSERT INTO notes_note (text) VALUES ('x')"),
             lambda: execute(sql.SQL("TRUNCATE {}").format(sql.Identifier("notes_note"))),
         ],
-        ids=["create", "bulk_create", "update", "delete", "SQL", "WITH", "composed"],
+        ids=["create", "bulk_create", "update", "delete", "SQL", "WITH", "bytes", "composed"],
     )
     def test_around_a_write_to_a_tenant_is_refused(self, acme: Tenant, write: Callable[[], object]) -> None:
         with use_tenant(acme), pytest.raises(BareTransactionError, match=r"tenant_atomic\(\)"), transaction.atomic():

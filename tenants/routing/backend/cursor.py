@@ -33,10 +33,10 @@ class _OfOneTenant:
         with self.db.wrap_database_errors:
             return self.cursor.fetchone()
 
-    def fetchmany(self, *args: Any) -> Any:
+    def fetchmany(self, *args: Any, **kwargs: Any) -> Any:
         self.db.require_current()
         with self.db.wrap_database_errors:
-            return self.cursor.fetchmany(*args)
+            return self.cursor.fetchmany(*args, **kwargs)
 
     def close(self) -> None:
         self.cursor.close()

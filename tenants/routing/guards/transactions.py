@@ -35,12 +35,18 @@ def watch_bare_calls() -> None:
 
 def refuse_outside_its_transaction(connection: Any, sql: Any) -> None:
     """Complain of a write to a tenant that an open, bare ``atomic()`` will not take back."""
-    text = sql.as_string(connection.connection) if isinstance(sql, Composable) else sql
-    if not _WRITE.match(text):
+    if not _WRITE.match(_text_of(sql, connection)):
         return
     is_bare = any(block.using is None for block in connections[DEFAULT_DB_ALIAS].atomic_blocks)
     if is_bare and not any(isinstance(block, tenant_atomic) for block in connection.atomic_blocks):
         _complain(f"a write to {connection.alias} inside a bare `atomic()` is not part of it")
+
+
+def _text_of(sql: Any, connection: Any) -> str:
+    """What psycopg2 takes for a statement, as text."""
+    if isinstance(sql, Composable):
+        return sql.as_string(connection.connection)
+    return sql.decode(errors="replace") if isinstance(sql, bytes) else sql
 
 
 def _naming_its_database(original: Callable[..., None]) -> Callable[..., None]:
