@@ -164,7 +164,7 @@ class AsyncCode:
                 await Note.objects.acreate(text="another")
                 every = Note.objects.all()
                 raw = Note.objects.raw("SELECT * FROM notes_note")
-                for rows in (every.aiterator(chunk_size=1), aiter(every), aiter(raw)):
+                for rows in (every.aiterator(), every.aiterator(chunk_size=1), aiter(every), aiter(raw)):
                     await anext(rows)
                     async with use_tenant(both[1]):
                         with pytest.raises(WrongTenantError):
