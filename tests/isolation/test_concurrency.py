@@ -124,6 +124,28 @@ class AsyncCode:
 
         assert async_to_sync(gather)() == [["acme"] * 3, ["globex"] * 3]
 
+    def test_leaves_the_connection_to_another_task_that_reads_from_it(self, both: list[Tenant]) -> None:
+        async def read(begun: asyncio.Event, other_has_left: asyncio.Event) -> str:
+            async with use_tenant(both[0]):
+                await Note.objects.acreate(text="another")
+                rows = Note.objects.aiterator(chunk_size=1)
+                await anext(rows)
+                begun.set()
+                await other_has_left.wait()
+                return (await anext(rows)).text
+
+        async def come_and_go(begun: asyncio.Event, has_left: asyncio.Event) -> None:
+            await begun.wait()
+            async with use_tenant(both[0]):
+                await Note.objects.acount()
+            has_left.set()
+
+        async def gather() -> list[str | None]:
+            events = asyncio.Event(), asyncio.Event()
+            return await asyncio.wait_for(asyncio.gather(read(*events), come_and_go(*events)), 60)
+
+        assert async_to_sync(gather)() == ["another", None]
+
     def test_hands_its_tenant_on_to_tasks_and_to_sync_code(self, both: list[Tenant]) -> None:
         async def read() -> list[object]:
             async with use_tenant(both[0]):
