@@ -140,11 +140,13 @@ class AsyncCode:
                 await Note.objects.acount()
             has_left.set()
 
-        async def gather() -> list[str | None]:
+        async def gather() -> tuple[str, None]:
             events = asyncio.Event(), asyncio.Event()
-            return await asyncio.wait_for(asyncio.gather(read(*events), come_and_go(*events)), 60)
+            async with asyncio.timeout(60):
+                text, none = await asyncio.gather(read(*events), come_and_go(*events))
+            return text, none
 
-        assert async_to_sync(gather)() == ["another", None]
+        assert async_to_sync(gather)() == ("another", None)
 
     def test_hands_its_tenant_on_to_tasks_and_to_sync_code(self, both: list[Tenant]) -> None:
         async def read() -> list[object]:
