@@ -28,7 +28,6 @@ TENANT_APPS = [*TENANT_APPS, "tests.apps.notes"]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.apps.notes"]
 MIGRATION_MODULES = {"notes": os.environ.get("SILO_TEST_MIGRATIONS", "tests.apps.notes.migrations")}
 
-TENANT_BARE_TRANSACTIONS = "raise"
 
 TENANT_FILES_ROOT = SILO_DATA_DIR / "files"
 # Whoever tests sends more than people do; the tests of the limits set them.

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.test.utils import setup_databases, teardown_databases
+from django.test.utils import override_settings, setup_databases, teardown_databases
 from pytest_django import DjangoDbBlocker
 
 from tenants import context
@@ -52,10 +52,13 @@ def django_db_setup(standing_tenants: StandingTenants) -> None:
 
 @pytest.fixture
 def tenant_connections(db: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Allow connections to tenants: Django's test cases refuse an alias that was unknown when the test began."""
+    """Allow connections to tenants: Django's test cases refuse an alias that was unknown when the test began.
+
+    And a write to a tenant inside a bare ``atomic()``, which does not hold it, raises, whatever the settings say.
+    """
     with django_db_blocker.unblock():
         djangos_own = BaseDatabaseWrapper.ensure_connection
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, override_settings(TENANT_BARE_TRANSACTIONS="raise"):
         patch.setattr(DatabaseWrapper, "ensure_connection", djangos_own)
         yield
 

@@ -13,10 +13,10 @@ from tenant_data.api.keyset import Keyset
 from tenant_data.models import Document
 from tenants.context import use_tenant
 from tenants.databases.sessions import owner_session
-from tenants.models import Tenant, UserTenantAssociation
+from tenants.models import UserTenantAssociation
 from tenants.routing.connections import databases
 from tenants.routing.registry import directory
-from tests.conftest import _empty_tenant, _user
+from tests.conftest import _user
 
 pytestmark = pytest.mark.django_db
 
@@ -41,17 +41,17 @@ FROM generate_series(1, 50000) n;
 
 
 @pytest.fixture(scope="module")
-def fifty_thousand(django_db_setup, django_db_blocker):
+def fifty_thousand(standing_tenants, django_db_blocker):
     """acme, filled once for all of these tests; so none of them may ask for the fixture that empties it."""
     with django_db_blocker.unblock():
-        tenant = Tenant.objects.select_related("server").get(slug="acme")
+        tenant = standing_tenants.find("acme")
         with owner_session(tenant) as owner, owner.cursor() as cursor:
             cursor.execute(FILL)
             # As autovacuum does after so many: it puts the new words in their place in the index, and counts rows.
             cursor.execute("VACUUM (ANALYZE) tenant_data_document")
         directory.leave(tenant.alias)
         yield tenant
-        list(_empty_tenant("acme"))
+        standing_tenants.clean(tenant)
 
 
 @pytest.fixture
