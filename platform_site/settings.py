@@ -203,7 +203,7 @@ REST_FRAMEWORK = {
     "DEFAULT_THROTTLE_CLASSES": ["tenants.api.limits.UserLimit", "tenants.api.limits.TenantLimit"],
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "tenants.api.pagination.NewestFirst",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_SCHEMA_CLASS": "tenants.api.openapi.Schema",
     "EXCEPTION_HANDLER": "tenants.api.errors.exception_handler",
     # 0: the sender's own X-Forwarded-For is not believed, or it would be a way around the throttle.
     "NUM_PROXIES": TRUSTED_PROXIES,
@@ -219,6 +219,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "tenants.api.openapi.add_problems",
+        "tenants.api.examples.add_examples",
     ],
     # A file is sent as multipart and comes back as a description of it.
     "COMPONENT_SPLIT_REQUEST": True,

@@ -1,4 +1,4 @@
-"""What drf-spectacular cannot see in the views: the errors that each operation can answer with."""
+"""What drf-spectacular cannot see in the views: the manners they share, and the errors that each can answer with."""
 
 from __future__ import annotations
 
@@ -6,12 +6,33 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter
+
 from tenants.api.codes import Code, known_codes
+from tenants.api.conditional import CHANGES, Tagged
+from tenants.api.idempotency import IDEMPOTENCY_KEY, Idempotent
 from tenants.api.problems import CONTENT_TYPE, TYPES
 
 METHODS = ("get", "put", "post", "delete", "patch")
-CHANGES = ("put", "post", "delete", "patch")
 ALWAYS = (406, 429, 500, 503)
+
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` that you have seen, or `*`. Somebody changed it since: 412, and nothing is done.",
+)
+IF_NONE_MATCH = OpenApiParameter(
+    "If-None-Match", str, OpenApiParameter.HEADER, description="The `ETag` that you have: 304 where it still holds."
+)
+KEY = OpenApiParameter(
+    IDEMPOTENCY_KEY,
+    str,
+    OpenApiParameter.HEADER,
+    description="Of your making, a UUID for example. Sent again within a day, the request is done once, and you get "
+    "the first reply, with `Idempotency-Replayed: true`.",
+)
 
 PROBLEM = {
     "type": "object",
@@ -45,6 +66,18 @@ PROBLEM = {
 }
 
 
+class Schema(AutoSchema):
+    """drf-spectacular's, and the headers of ``Tagged`` and ``Idempotent``."""
+
+    def get_override_parameters(self) -> list[Any]:
+        parameters = list(super().get_override_parameters())
+        if isinstance(self.view, Tagged):
+            parameters += [IF_MATCH] if self.method in CHANGES else [IF_NONE_MATCH] if self.method == "GET" else []
+        if isinstance(self.view, Idempotent) and self.method == "POST":
+            parameters.append(KEY)
+        return parameters
+
+
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Give each operation its errors. For ``POSTPROCESSING_HOOKS``."""
     codes: dict[int, list[Code]] = {}
@@ -59,8 +92,18 @@ def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                 replies = operations[method]["responses"]
                 for status in sorted(set(_statuses(path, method, operations[method])) & set(codes)):
                     replies.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
+                _add_etag(operations[method])
                 operations[method]["responses"] = dict(sorted(replies.items()))
     return result
+
+
+def _add_etag(operation: dict[str, Any]) -> None:
+    asked = {one["name"] for one in operation.get("parameters", ())}
+    if asked & {"If-Match", "If-None-Match"} and "200" in operation["responses"]:
+        etag = {"schema": {"type": "string"}, "description": "Of this state, for `If-Match` and `If-None-Match`."}
+        operation["responses"]["200"].setdefault("headers", {})["ETag"] = etag
+    if "If-None-Match" in asked:
+        operation["responses"]["304"] = {"description": "It is as you know it."}
 
 
 def _statuses(path: str, method: str, operation: dict[str, Any]) -> Iterator[int]:
@@ -75,7 +118,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> Iterator[int
     # With no `security`, or with `{}` in it, nobody has to log in.
     if operation.get("security") and {} not in operation["security"]:
         yield from (401, 403)
-    if method in CHANGES:
+    if method != "get":
         yield 409
     if "If-Match" in parameters:
         yield 412
