@@ -219,7 +219,7 @@ SPECTACULAR_SETTINGS = {
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "tenants.api.openapi.add_problems",
-        "tenants.api.examples.add_examples",
+        "tenants.api.made_examples.add_examples",
     ],
     # A file is sent as multipart and comes back as a description of it.
     "COMPONENT_SPLIT_REQUEST": True,

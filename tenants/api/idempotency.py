@@ -24,7 +24,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 from django.db import transaction
@@ -33,6 +33,7 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone
 from rest_framework import status
 from rest_framework.exceptions import APIException
+from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -44,7 +45,7 @@ from tenants.models.kept_reply import LIFE, KeptReply, cipher_for
 IDEMPOTENCY_KEY = "Idempotency-Key"
 REPLAYED = "Idempotency-Replayed"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_READ_WHOLE = ("application/json", "application/x-www-form-urlencoded")
+_READ_WHOLE = (JSONParser, FormParser)
 _KEPT_HEADERS = ("Content-Type", "ETag", "Location")
 _FORGOTTEN_AT_ONCE = 100
 
@@ -156,12 +157,13 @@ def keep(claimed: KeptReply, key: str, response: HttpResponse) -> None:
 def fingerprint_of(request: Request) -> str:
     """SHA-256 of what is asked: method, address, and the body, parsed, so that its spelling does not matter.
 
-    What is uploaded is not read here: it may be gigabytes, and the view reads it as a stream. It counts by its length
-    and type, and by ``Content-Digest`` (RFC 9530) where the client sends one.
+    What is uploaded is not read here: it may be gigabytes, and the view reads it as a stream, JSON too. It counts by
+    its length and type, and by ``Content-Digest`` (RFC 9530) where the client sends one.
     """
     media_type = (request.content_type or "").partition(";")[0].strip().lower()
+    parser = cast(Any, request.negotiator).select_parser(request, request.parsers)
     body: Any
-    if media_type in _READ_WHOLE:
+    if isinstance(parser, _READ_WHOLE):
         body = dict(request.data.lists()) if isinstance(request.data, QueryDict) else request.data
     else:
         body = [request.headers.get(name) for name in ("Content-Length", "Content-Digest", "Content-Disposition")]

@@ -78,7 +78,7 @@ class TenantView(Tagged, GenericAPIView[UserTenantAssociation]):
     def patch(self, request: Request, slug: str) -> Response:
         membership = membership_of(request)
         with transaction.atomic(using="default"):
-            membership.tenant = Tenant.objects.select_for_update(no_key=True).get(pk=membership.tenant_id)
+            membership.tenant = Tenant.objects.select_for_update().get(pk=membership.tenant_id)
             require_match(request, TenantSerializer(membership).data)
             changes = TenantNameSerializer(membership.tenant, data=request.data, partial=True)
             changes.is_valid(raise_exception=True)

@@ -9,8 +9,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections
 from django.utils import timezone
 from knox.models import AuthToken
+from rest_framework.parsers import FileUploadParser
+from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
-from rest_framework.test import APIClient
+from rest_framework.response import Response
+from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
 from accounts.models import User
 from tenant_data.api.documents import DocumentsView
@@ -142,6 +145,22 @@ class AnUpload:
         with pytest.raises(Killed):
             self.upload(client)
         assert KeptReply.objects.get().status is None
+
+
+class AFileOfJson:
+    """Sent as the body itself, to a view that takes it as a stream: not to be parsed to be told from another."""
+
+    class Uploads(idempotency.Idempotent):
+        permission_classes = (IsAuthenticated,)
+        parser_classes = (FileUploadParser,)
+
+        def post(self, request):
+            return Response({"first": request.stream.read(1).decode()}, status=201)
+
+    def test_is_left_to_the_view(self, alice):
+        sent = APIRequestFactory().generic("POST", "/", "[not json", "application/json", HTTP_IDEMPOTENCY_KEY=KEY)
+        force_authenticate(sent, alice)
+        assert self.Uploads.as_view()(sent).data == {"first": "["}
 
 
 class KilledOnTheWay:

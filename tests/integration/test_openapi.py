@@ -9,7 +9,7 @@ from drf_spectacular.generators import SchemaGenerator
 from platform_site.papers import errors_page
 from tenant_data.files import store_upload
 from tenant_data.models import Document
-from tenants.api.examples import METHODS
+from tenants.api.made_examples import METHODS
 from tenants.context import use_tenant
 from tenants.models import Rollout, Server
 
