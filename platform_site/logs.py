@@ -17,8 +17,10 @@ class TenantFilter(logging.Filter):
 
 
 class RequestFilter(logging.Filter):
-    """Gives each record a `request_id`: that of the request that is being answered, or `-`."""
+    """Gives each record a `request_id`: of the request in hand, else of the one that it is about, else `-`."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        record.request_id = current_request_id() or "-"
+        # Django writes of a request that was refused when it has been answered.
+        named = getattr(getattr(record, "request", None), "request_id", None)
+        record.request_id = current_request_id() or named or "-"
         return True

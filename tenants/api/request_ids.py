@@ -49,6 +49,7 @@ def request_id_middleware(get_response: Callable[[HttpRequest], Any]) -> Callabl
 def _named(request: HttpRequest) -> Iterator[str]:
     sent = request.headers.get(REQUEST_ID, "")
     request_id = sent if _SANE.fullmatch(sent) else str(uuid4())
+    request.request_id = request_id  # type: ignore[attr-defined]  # for what is logged once it is answered
     token = _current.set(request_id)
     try:
         yield request_id

@@ -85,6 +85,12 @@ class SentAgain:
         ids.add(send(client, path=DOCUMENTS.replace("acme", "globex")).json()["id"])
         assert len(ids) == 3
 
+    def test_it_is_done_once_outside_all_tenants_too(self, as_user, erin):
+        client, server = as_user(erin), {"name": "eu-1", "host": "10.0.0.7"}
+        replies = [client.post("/api/v1/fleet/servers/", server, HTTP_IDEMPOTENCY_KEY=KEY) for _ in range(2)]
+        assert [reply.status_code for reply in replies] == [201, 201]
+        assert replies[0].json() == replies[1].json()
+
     def test_whoever_may_no_longer_ask_gets_no_reply(self, client, alice):
         send(client)
         UserTenantAssociation.objects.filter(user=alice).update(role="viewer")

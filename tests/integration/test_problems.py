@@ -1,15 +1,20 @@
 """What an error looks like over HTTP, wherever it comes from."""
 
+import asyncio
+import json
 import uuid
 
 import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
 from rest_framework.exceptions import ErrorDetail
 
 from platform_site.logs import RequestFilter
 from tenant_data.api.documents import DocumentsView
 from tenants.api.codes import known_codes
 from tenants.api.errors import code_of
-from tenants.api.problems import mistakes
+from tenants.api.problems import mistakes, problem_middleware
+from tenants.api.request_ids import current_request_id, request_id_middleware
 from tenants.errors import LastOwnerError
 
 pytestmark = pytest.mark.django_db
@@ -131,6 +136,21 @@ class AFault:
 
 
 class ARequestId:
+    def test_is_in_the_log_line_of_a_refusal(self, api, acme, caplog):
+        caplog.handler.addFilter(RequestFilter())
+        api.get(ACME, HTTP_X_REQUEST_ID="refused-42")
+        assert {record.request_id for record in caplog.records if "Unauthorized" in record.message} == {"refused-42"}
+
+    def test_is_given_in_async_code_too(self):
+        async def view(request):
+            return HttpResponse(current_request_id(), status=404)
+
+        answer = request_id_middleware(problem_middleware(view))
+        reply = asyncio.run(answer(RequestFactory().get("/api/v1/", HTTP_X_REQUEST_ID="async-42")))
+        assert json.loads(reply.content)["request_id"] == reply["X-Request-ID"] == "async-42"
+        assert json.loads(reply.content)["code"] == "not_found"
+        assert current_request_id() is None
+
     def test_is_the_senders(self, api):
         assert api.get("/healthz", HTTP_X_REQUEST_ID="abc-12345678")["X-Request-ID"] == "abc-12345678"
 
