@@ -7,6 +7,8 @@ TENANT_APPS                  apps whose tables live in every tenant database, wi
 DEBUG                        default: on where DATABASE_URL is not set, off where it is
 SECRET_KEY                   signs sessions; needed with DEBUG off
 TENANT_CREDENTIALS_KEY       tenants' database passwords are derived from it; needed with DEBUG off
+TENANT_CREDENTIALS_KEY_FALLBACKS
+                             keys that it replaced, with commas; needed until `tenants rotate --all` was run
 ALLOWED_HOSTS                host names that Silo is served under, with commas; needed with DEBUG off
 TENANT_DOMAIN                optional: `acme.<domain>` then names the tenant acme
 TENANT_BEHIND_POLICY         a tenant that is behind the code: `refuse` (503, the default) or `serve`
@@ -38,6 +40,7 @@ from tenants.routing.connections import TenantDatabases
 DEBUG = environment.flag("DEBUG", default=not environment.text("DATABASE_URL"))
 SECRET_KEY = environment.secret("SECRET_KEY", debug=DEBUG)
 TENANT_CREDENTIALS_KEY = environment.secret("TENANT_CREDENTIALS_KEY", debug=DEBUG)
+TENANT_CREDENTIALS_KEY_FALLBACKS = environment.words("TENANT_CREDENTIALS_KEY_FALLBACKS")
 ALLOWED_HOSTS = environment.hosts("ALLOWED_HOSTS", debug=DEBUG)
 TENANT_DOMAIN = environment.domain("TENANT_DOMAIN")
 TENANT_BEHIND_POLICY = environment.choice("TENANT_BEHIND_POLICY", ("refuse", "serve"))

@@ -86,6 +86,10 @@ class ForeignDatabaseError(TenantUnavailableError):
     """The tenant's database is stamped as another tenant's, and is not served; see the runbook on restoring."""
 
 
+class CredentialsKeyError(TenantUnavailableError):
+    """The tenant's password was made under a key that TENANT_CREDENTIALS_KEY and its fallbacks lack."""
+
+
 class TransitionError(TenantError):
     """The present state does not allow this."""
 

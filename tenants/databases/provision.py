@@ -17,7 +17,7 @@ from tenants.databases.clone import clone, open_connections
 from tenants.databases.sessions import LOCK_WAIT, maintenance, owner_session, take_server_lock
 from tenants.errors import ProvisioningError, TenantBusyError, TransitionError
 from tenants.models import Installation, Template, Tenant
-from tenants.models.tenant import TenantState
+from tenants.models.tenant import CREDENTIALS, TenantState
 from tenants.rollout import templates
 from tenants.rollout.after_clone import run_again_after_clone
 from tenants.rollout.footprint import FOOTPRINT, Footprint
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 PROVISION_LOCK = 0x5112
-"""One provisioner a tenant."""
+"""One at a time makes a tenant, or gives its role another password."""
 
 
 @dataclass
@@ -145,7 +145,7 @@ def activate(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...], *, s
 
 def _is_made(tenant: Tenant) -> bool:
     """Whether the tenant is active, read anew; raises ``TransitionError`` where it is not to be made."""
-    tenant.refresh_from_db(fields=["state"])
+    tenant.refresh_from_db(fields=["state", *CREDENTIALS])
     if tenant.state not in {Tenant.State.ACTIVE, Tenant.State.PROVISIONING}:
         raise TransitionError(f"{tenant.slug} is {tenant.state}", tenant=tenant.slug)
     return tenant.state == Tenant.State.ACTIVE

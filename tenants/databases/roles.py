@@ -32,11 +32,15 @@ def ensure_group(cursor: Cursor, installation_id: UUID) -> None:
     _create_if_missing(cursor, naming.group_role(installation_id), sql.SQL("NOLOGIN"))
 
 
-def ensure_runtime_role(cursor: Cursor, tenant: Tenant, installation_id: UUID) -> None:
-    """Make the tenant's role, or bring one that an earlier try left to the same state: password, limits, membership."""
+def ensure_runtime_role(cursor: Cursor, tenant: Tenant, installation_id: UUID, *, password: str | None = None) -> None:
+    """Make the tenant's role, or bring the one there is to the same state: password, limits, membership.
+
+    The password is that of the tenant's generation, where no other is given.
+    """
     role, group = tenant.alias, sql.Identifier(naming.group_role(installation_id))
     # Only the SCRAM verifier travels: the password itself is in no statement, so in no server log.
-    verifier = encrypt_password(runtime_password(tenant), role, scope=cursor.connection, algorithm="scram-sha-256")
+    password = password or runtime_password(tenant)
+    verifier = encrypt_password(password, role, scope=cursor.connection, algorithm="scram-sha-256")
     attributes = sql.SQL("LOGIN INHERIT NOCREATEDB NOCREATEROLE CONNECTION LIMIT {limit} PASSWORD {verifier}").format(
         limit=sql.Literal(TENANT_CONNECTION_LIMIT), verifier=sql.Literal(verifier)
     )

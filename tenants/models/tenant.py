@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from tenants import naming
 from tenants.errors import TenantUnavailableError, TransitionError
+from tenants.keys import present_key_id
 from tenants.models.server import Server
 from tenants.models.transition import Transition
 
@@ -33,7 +34,9 @@ TRANSITIONS = (
 """Every change of state there is. One that is not here raises ``TransitionError``."""
 
 
-KEPT_BY_SILO = frozenset({"state", "failure", "head", "credentials_generation"})
+CREDENTIALS = ("credentials_generation", "credentials_key", "credentials_pending_key")
+
+KEPT_BY_SILO = frozenset({"state", "failure", "head", *CREDENTIALS})
 """Fields that only conditional UPDATEs write, never an instance that was read earlier."""
 
 
@@ -65,6 +68,12 @@ class Tenant(models.Model):
     labels = models.JSONField(default=dict, blank=True, help_text='Key and value pairs for selection: {"plan": "pro"}.')
     head = models.JSONField(default=dict, editable=False, help_text="The last applied migration of each tenant app.")
     credentials_generation = models.PositiveIntegerField(default=1, editable=False)
+    credentials_key = models.CharField(
+        max_length=16, default=present_key_id, editable=False, help_text="Id of the key its password was made under."
+    )
+    credentials_pending_key = models.CharField(
+        max_length=16, blank=True, default="", editable=False, help_text="That of the next, while it is rotated."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
+from functools import partial
 from typing import Any
 
 import psycopg2
@@ -17,7 +18,9 @@ from tenants.context import Scope, current_alias, entered_scopes
 from tenants.errors import ForeignDatabaseError, WrongTenantError
 from tenants.routing.backend.cursor import CursorDebugWrapper, CursorWrapper
 from tenants.routing.connections import close_here, databases
+from tenants.routing.credentials import pending_password
 from tenants.routing.pool import process_pool
+from tenants.routing.registry import directory
 from tenants.routing.session import Session
 
 logger = logging.getLogger(__name__)
@@ -53,9 +56,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         _close_strays()
         # Django sets it where it connects, which it does not where a session is used again.
         self.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
-        pool = process_pool()
-        self._session = pool.take(self.alias, conn_params, lambda: self._connect_as_tenant(conn_params))
-        self._dropped = weakref.finalize(self, pool.abandon, self._session)
+        self._session = self._take_session(conn_params)
+        self._dropped = weakref.finalize(self, process_pool().abandon, self._session)
         self._dropped.atexit = False  # type: ignore[misc]
         return self._session.connection
 
@@ -84,6 +86,31 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         self._detached_session()
         self.connection = None
         self.closed_in_transaction = self.needs_rollback = self.in_atomic_block
+
+    def _take_session(self, params: dict[str, Any]) -> Session:
+        """One opened with ``params``; where that is refused, with what main says now.
+
+        The race: the tenant's password is being rotated, or it has moved, and this process has not heard of it yet.
+        """
+        tried = []
+        while True:
+            try:
+                return process_pool().take(self.alias, params, partial(self._connect_as_tenant, params))
+            except psycopg2.OperationalError:
+                tried.append(params)
+                untried = [others for others in self._params_in_main() if others not in tried]
+                if not untried:
+                    raise
+                params = untried[0]
+
+    def _params_in_main(self) -> list[dict[str, Any]]:
+        tenant = directory.find_by_alias(self.alias)
+        if tenant is None:
+            return []
+        databases().remember(tenant)
+        known = self.get_connection_params()
+        pending = pending_password(tenant)
+        return [known] if pending is None else [known, known | {"password": pending}]
 
     def _connect_as_tenant(self, conn_params: dict[str, Any]) -> Any:
         connection = super().get_new_connection(conn_params)

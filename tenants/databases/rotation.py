@@ -1,0 +1,73 @@
+"""A new password for a tenant's role, while it is served.
+
+PostgreSQL keeps one password a role, and main says which generation it is of: two places, never changed at once. So
+main says first that the next generation is *pending*. From then on a process whose password is refused asks main, and
+tries the pending one too (see ``routing.backend``). After a kill at any line it stays so until the next run ends it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from django.db.models import F
+
+from tenants.databases import roles
+from tenants.databases.provision import PROVISION_LOCK
+from tenants.databases.sessions import LOCK_WAIT, maintenance, take_server_lock
+from tenants.errors import TenantBusyError
+from tenants.keys import is_known, present_key_id
+from tenants.models import Installation, Tenant
+from tenants.models.tenant import CREDENTIALS
+from tenants.routing.credentials import pending_password
+
+if TYPE_CHECKING:
+    from django.db.models import QuerySet
+    from psycopg2.extensions import cursor as Cursor
+
+
+def rotate(tenant: Tenant) -> None:
+    """Give the tenant's role the password of the next generation, made under the present key.
+
+    One that was cut off is ended first. Sessions go on. Raises ``TenantBusyError``.
+    """
+    with maintenance(tenant.server) as cursor:
+        _be_alone(cursor, tenant)
+        # Under a key that is lost it cannot be ended; but nobody can use that password either.
+        if is_known(tenant.credentials_pending_key):
+            _end(cursor, tenant)
+        _begin(tenant)
+        _end(cursor, tenant)
+
+
+def end_cut_off(tenant: Tenant) -> None:
+    """End a rotation that was cut off. Harmless where there is none. Raises ``TenantBusyError``."""
+    with maintenance(tenant.server) as cursor:
+        _be_alone(cursor, tenant)
+        if tenant.credentials_pending_key:
+            _end(cursor, tenant)
+
+
+def _be_alone(cursor: Cursor, tenant: Tenant) -> None:
+    """The lock under which its role is made, too; what main says is read anew under it."""
+    if not take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=LOCK_WAIT):
+        raise TenantBusyError(f"{tenant.slug} is being made, or rotated, by another process", tenant=tenant.slug)
+    tenant.refresh_from_db(fields=CREDENTIALS)
+
+
+def _begin(tenant: Tenant) -> None:
+    _row(tenant).update(credentials_pending_key=present_key_id())
+    tenant.refresh_from_db(fields=CREDENTIALS)
+
+
+def _end(cursor: Cursor, tenant: Tenant) -> None:
+    roles.ensure_runtime_role(cursor, tenant, Installation.current().id, password=pending_password(tenant))
+    _row(tenant).update(
+        credentials_generation=F("credentials_generation") + 1,
+        credentials_key=F("credentials_pending_key"),
+        credentials_pending_key="",
+    )
+    tenant.refresh_from_db(fields=CREDENTIALS)
+
+
+def _row(tenant: Tenant) -> QuerySet[Tenant]:
+    return Tenant.objects.using("default").filter(pk=tenant.pk, credentials_generation=tenant.credentials_generation)
