@@ -44,7 +44,12 @@ def template_name(installation_id: UUID, head_key: str, nonce: str) -> str:
 
     ``head_key`` and ``nonce`` are hexadecimal; their first 8 digits are used.
     """
-    return f"silo_template_{installation_id.hex[:8]}_{head_key[:8]}_{nonce[:8]}"
+    return f"{template_prefix(installation_id)}{head_key[:8]}_{nonce[:8]}"
+
+
+def template_prefix(installation_id: UUID) -> str:
+    """What the names of an installation's templates begin with."""
+    return f"silo_template_{installation_id.hex[:8]}_"
 
 
 def is_template_alias(alias: str) -> bool:

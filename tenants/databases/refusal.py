@@ -45,7 +45,7 @@ def why_refused(database: Database, connection: DatabaseWrapper, error: BaseExce
     if connection.connection is not None or not isinstance(error, OperationalError):
         return None
     parameters = connection.get_connection_params()
-    refused, sqlstate = _refusal(parameters)
+    refused, sqlstate = refusal_of(parameters)
     if not refused:
         return None
     if sqlstate == errorcodes.INVALID_CATALOG_NAME:
@@ -57,7 +57,7 @@ def why_refused(database: Database, connection: DatabaseWrapper, error: BaseExce
     detail = f"{database.server}: {str(error).strip()}"
     if sqlstate == errorcodes.TOO_MANY_CONNECTIONS:
         # A limit of the server or of the platform's role holds for every database, one of this database does not.
-        everywhere, _ = _refusal({**parameters, "dbname": MAINTENANCE_DATABASE})
+        everywhere, _ = refusal_of({**parameters, "dbname": MAINTENANCE_DATABASE})
         return (ServerCrowdedError if everywhere else DatabaseCrowdedError)(detail, **facts)
     # 57P03: it is starting, recovering or shutting down.
     if sqlstate in {None, errorcodes.CANNOT_CONNECT_NOW}:
@@ -65,7 +65,7 @@ def why_refused(database: Database, connection: DatabaseWrapper, error: BaseExce
     return ServerRefusedError(detail, **facts)
 
 
-def _refusal(parameters: dict[str, Any]) -> tuple[bool, str | None]:
+def refusal_of(parameters: dict[str, Any]) -> tuple[bool, str | None]:
     """Whether no session is to be had, and the server's SQLSTATE; None where nobody answers within the timeout."""
     deadline = time.monotonic() + CONNECT_TIMEOUT_S
     try:

@@ -39,12 +39,17 @@ def rotate(tenant: Tenant) -> None:
         _end(cursor, tenant)
 
 
-def end_cut_off(tenant: Tenant) -> None:
-    """End a rotation that was cut off. Harmless where there is none. Raises ``TenantBusyError``."""
+def mend_password(tenant: Tenant) -> None:
+    """Give the role the password that main says it has; a rotation that was cut off is ended instead.
+
+    Raises ``TenantBusyError``.
+    """
     with maintenance(tenant.server) as cursor:
         _be_alone(cursor, tenant)
         if tenant.credentials_pending_key:
             _end(cursor, tenant)
+        else:
+            roles.ensure_runtime_role(cursor, tenant, Installation.current().id)
 
 
 def _be_alone(cursor: Cursor, tenant: Tenant) -> None:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
 
 from tenants.rollout.progress import LINE_EVERY_S, count
 
-Item = TypeVar("Item")
 
+class Counter:
+    """Counts what is done of ``total`` tenants, and says so if it takes long."""
 
-def counted(items: Iterable[Item], total: int) -> Iterator[Item]:
-    """The same items; says how many there were so far, if it takes long."""
-    began = said = time.monotonic()
-    for done, item in enumerate(items, start=1):
-        yield item
+    def __init__(self, total: int) -> None:
+        self._total, self._done = total, 0
+        self._began = self._said = time.monotonic()
+
+    def step(self) -> None:
+        self._done += 1
         now = time.monotonic()
-        if now - said > LINE_EVERY_S:
-            said = now
-            rate = done / (now - began)
-            sys.stderr.write(f"{done:,} of {count(total, 'tenant')}, {rate:.0f} a second\n")
+        if now - self._said > LINE_EVERY_S:
+            self._said = now
+            rate = self._done / (now - self._began)
+            sys.stderr.write(f"{self._done:,} of {count(self._total, 'tenant')}, {rate:.0f} a second\n")

@@ -158,6 +158,12 @@ def address_of(server: Server) -> tuple[str, str]:
     return main["HOST"], str(server.port or main["PORT"] or "")
 
 
+def is_mains(server: Server) -> bool:
+    """Whether the main database is on this server, too."""
+    main = connections["default"].settings_dict
+    return address_of(server) == (main["HOST"], str(main["PORT"] or ""))
+
+
 def runtime_settings(tenant: Tenant) -> TenantSettings:
     """Django's settings of the connection that serves a tenant: its own role, which reaches its own database only."""
     host, port = address_of(tenant.server)

@@ -15,6 +15,7 @@ import pytest
 from django.db import connections
 
 from tenants.databases import refusal, sessions
+from tenants.databases.audit.run import audit
 from tenants.models import Server, Tenant
 from tenants.models.rollout import AttemptState
 from tenants.rollout import budget
@@ -29,7 +30,7 @@ from tenants.rollout.worker import Outcome
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, NotesMigrations
-from tests.support.servers import ExtraServer, extra_server
+from tests.support.servers import PG_HBA, ExtraServer, extra_server
 
 
 @pytest.fixture(scope="module")
@@ -206,3 +207,17 @@ class ADiskThatIsFull:
         assert failures_of(report) == {"there-one": "OperationalError", "there-two": "DiskFullError"}
         assert {failed.failure.sqlstate for failed in report.failures} == {"53100"}
         assert [has_colour(tenant) for tenant in (*here, full, untouched)] == [True, True, True, False, False]
+
+
+class AServerWhoseAccessRulesSiloDoesNotWrite:
+    def test_has_what_is_open_to_all_found_by_logging_in(self, other: ExtraServer, there: Server, fleet: Fleet) -> None:
+        (tenant,) = fleet.make("first", server=there)
+        with other.with_access(PG_HBA.replace("sameuser", "all")):
+            assert audit([tenant], whole=False, fix=False, workers=1).left == ()
+            other.run("GRANT CONNECT ON DATABASE postgres TO PUBLIC")
+            left = audit([tenant], whole=False, fix=True, workers=1).left
+            other.run("REVOKE CONNECT ON DATABASE postgres FROM PUBLIC")
+        said = {(one.subject, one.problem): one.by_hand for one in left}
+        open_to_all = "postgres", "every role of the server may connect to it"
+        assert set(said) == {("first", "its role can log in to postgres"), open_to_all}
+        assert "REVOKE ALL ON DATABASE postgres FROM PUBLIC" in said[open_to_all]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 
@@ -19,6 +20,7 @@ from platform_site.embedded import place
 from platform_site.embedded.binaries import server_programs
 from tenants.databases.sessions import poll
 from tenants.models import Server
+from tests.support.waiting import wait_until
 
 HOST = "127.0.0.1"
 PG_HBA = """\
@@ -46,7 +48,7 @@ class ExtraServer:
     def make(self) -> None:
         embedded.ensure_running(self.data_dir, durable=False)
         embedded.stop(self.data_dir)
-        (place.home(self.data_dir) / "pg_hba_tcp.conf").write_text(PG_HBA)
+        self._write_access(PG_HBA)
         self.start()
 
     def start(self) -> None:
@@ -89,15 +91,32 @@ class ExtraServer:
         finally:
             self._process.send_signal(signal.SIGCONT)
 
+    def ask(self, query: str) -> Any:
+        """The one value that a query gives, asked in a new session as its superuser."""
+        return self._query("postgres", query)[0][0]
+
     def run(self, statement: str, database: str = "postgres") -> None:
         """Run a statement as its superuser."""
+        self._query(database, statement)
+
+    def _query(self, database: str, statement: str) -> list[tuple[Any, ...]]:
         session = psycopg2.connect(host=HOST, port=self.port, user="postgres", dbname=database)
         try:
             session.autocommit = True
             with session.cursor() as cursor:
                 cursor.execute(statement)
+                return cursor.fetchall() if cursor.description else []
         finally:
             session.close()
+
+    @contextmanager
+    def with_access(self, rules: str) -> Iterator[None]:
+        """Have another pg_hba.conf in force, while inside."""
+        self._reload_access(rules)
+        try:
+            yield
+        finally:
+            self._reload_access(PG_HBA)
 
     @contextmanager
     def registered(self, name: str) -> Iterator[Server]:
@@ -107,6 +126,16 @@ class ExtraServer:
         finally:
             if self._process is None:
                 self.start()
+
+    def _write_access(self, rules: str) -> None:
+        (place.home(self.data_dir) / "pg_hba_tcp.conf").write_text(rules)
+
+    def _reload_access(self, rules: str) -> None:
+        """New sessions tell when the postmaster has read it."""
+        since = self.ask("SELECT now()")
+        self._write_access(rules)
+        self.run("SELECT pg_reload_conf()")
+        wait_until(lambda: self.ask("SELECT pg_conf_load_time()") > since)
 
     def _answers(self) -> bool:
         try:

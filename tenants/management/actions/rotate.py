@@ -10,7 +10,7 @@ from tenants.databases.in_parallel import in_parallel
 from tenants.databases.rotation import rotate
 from tenants.errors import UnknownTenantError
 from tenants.management.arguments import positive
-from tenants.management.counting import counted
+from tenants.management.counting import Counter
 from tenants.models import Tenant
 from tenants.rollout.progress import count
 from tenants.rollout.request import DEFAULT_WORKERS
@@ -26,8 +26,10 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(options: dict[str, Any], out: TextIO) -> int:
     tenants = _selected(options)
+    counter = Counter(len(tenants))
     failed = []
-    for tenant, outcome in counted(in_parallel(rotate, tenants, workers=options["workers"]), len(tenants)):
+    for tenant, outcome in in_parallel(rotate, tenants, workers=options["workers"]):
+        counter.step()
         if isinstance(outcome, Exception):
             failed.append(tenant)
             out.write(f"{tenant.slug} failed: {type(outcome).__name__}: {str(outcome).strip()}\n")

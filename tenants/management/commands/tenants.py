@@ -16,6 +16,7 @@ from tenants.errors import (
     UnknownTenantError,
 )
 from tenants.management.actions import (
+    audit,
     create,
     drift,
     gc_files,
@@ -42,6 +43,7 @@ ACTIONS: dict[str, Any] = {
     "rollout": rollout,
     "rollback": rollback,
     "settle": settle,
+    "audit": audit,
     "rotate": rotate,
     "suspend": suspend,
     "resume": resume,
