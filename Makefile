@@ -43,7 +43,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean bigfile bucket machine
+.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean bigfile bucket machine pgbouncer
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -104,6 +104,11 @@ bigfile: install ## Send a file of 2 GiB up and down and 200 at once, and look w
 bucket: install ## Test files in a bucket, on a server that speaks S3
 	@$(python) $(pip_install) --requirement requirements-s3-dev.txt
 	@$(python) -m pytest tests/bucket --quiet
+
+pgbouncer: install ## Run requests through a real PgBouncer (apt install pgbouncer; all tests need 1.19 or later)
+	@command -v pgbouncer >/dev/null || [ -x /usr/sbin/pgbouncer ] || { \
+		echo "No pgbouncer is installed. On Debian and Ubuntu: apt install pgbouncer" >&2; exit 1; }
+	@$(python) -m pytest tests/acceptance/test_pgbouncer.py -rs
 
 check: install ## Formatting, lint, types, import directions, migrations, deployment settings, papers
 	$(python) -m ruff format --check .

@@ -64,3 +64,8 @@ def holds_tenant_tables(alias: str) -> bool:
 def group_role(installation_id: UUID) -> str:
     """The NOLOGIN role that holds the rights on tables; each tenant's role is its member."""
     return f"silo_tenants_{installation_id.hex[:8]}"
+
+
+def pgbouncer_role(installation_id: UUID) -> str:
+    """The role as which a PgBouncer asks for the password verifiers of tenants' roles."""
+    return f"silo_pgbouncer_{installation_id.hex[:8]}"

@@ -18,7 +18,10 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
 
     class Meta:
         model = Server
-        fields = ("id", "name", "host", "port", "region", "capacity", "state", "created_at")
+        fields: tuple[str, ...] = (
+            *("id", "name", "host", "port", "pooler_host", "pooler_port"),
+            *("region", "capacity", "state", "created_at"),
+        )
         read_only_fields = ("created_at",)
 
 

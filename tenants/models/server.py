@@ -39,6 +39,15 @@ class Server(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(65535)],
         help_text="Blank: the main database's port where the host is blank, else 5432.",
     )
+    pooler_host = models.CharField(
+        max_length=253,
+        blank=True,
+        validators=[RegexValidator(HOST_REGEX, "Enter a host name or an IP address.")],
+        help_text="Where requests find its PgBouncer; blank: they go to the server itself, as all else does.",
+    )
+    pooler_port = models.PositiveIntegerField(
+        default=6432, validators=[MinValueValidator(1), MaxValueValidator(65535)], help_text="The PgBouncer's port."
+    )
     region = models.CharField(max_length=63, blank=True)
     capacity = models.PositiveIntegerField(default=10_000, help_text="How many tenants it may hold.")
     state = models.CharField(max_length=16, choices=State.choices, default=State.ACTIVE)

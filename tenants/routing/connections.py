@@ -165,8 +165,14 @@ def is_mains(server: Server) -> bool:
 
 
 def runtime_settings(tenant: Tenant) -> TenantSettings:
-    """Django's settings of the connection that serves a tenant: its own role, which reaches its own database only."""
-    host, port = address_of(tenant.server)
+    """Django's settings of the connection that serves a tenant: its own role, which reaches its own database only.
+
+    Behind a PgBouncer in transaction mode nothing may stay in a session from one transaction to the next: no start-up
+    options, which it refuses (Django sets the time zone where it is not UTC, and PgBouncer keeps that one), and no
+    server-side cursors.
+    """
+    server = tenant.server
+    host, port = (server.pooler_host, str(server.pooler_port)) if server.pooler_host else address_of(server)
     chosen = with_defaults(
         NAME=tenant.alias,
         USER=tenant.alias,
@@ -179,8 +185,9 @@ def runtime_settings(tenant: Tenant) -> TenantSettings:
             "tcp_user_timeout": 30_000,
             "application_name": "silo",
             # Given at the start it costs no round trip, and DISCARD ALL does not undo it.
-            "options": "-c TimeZone=UTC",
+            **({} if server.pooler_host else {"options": "-c TimeZone=UTC"}),
         },
+        DISABLE_SERVER_SIDE_CURSORS=bool(server.pooler_host),
     )
     return TenantSettings(chosen)
 

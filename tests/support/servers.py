@@ -31,7 +31,7 @@ host  sameuser all      127.0.0.1/32 scram-sha-256
 """
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         return int(listener.getsockname()[1])
@@ -42,7 +42,7 @@ class ExtraServer:
     """A cluster of a test's own, made as the embedded one is, and started again on TCP."""
 
     data_dir: Path
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=free_port)
     _process: subprocess.Popen[bytes] | None = None
 
     def make(self) -> None:
