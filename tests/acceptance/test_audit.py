@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connections
 
 from tenants.databases.audit.finding import Finding, Findings
@@ -219,3 +220,8 @@ class TheCommand:
         (problem,) = (one for one in json.loads(done.stdout)["left"] if one["of"] == ["first"])
         assert (problem["problem"], problem["count"]) == ("its role has CREATEDB", 1)
         assert problem["by_hand"] == f"ALTER ROLE {tenant.alias} NOCREATEDB"
+
+    def test_refuses_a_slug_that_nobody_has(self, tenant: Tenant) -> None:
+        with pytest.raises(CommandError, match="nobody") as refusal:
+            call_command("tenants", "audit", "nobody")
+        assert refusal.value.returncode == 2

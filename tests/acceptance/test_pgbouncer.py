@@ -137,7 +137,7 @@ class RequestsBehindPgBouncer:
 
 
 class ARotationBehindPgBouncer:
-    def test_fails_no_request(self, pooled: list[Tenant], auth: str) -> None:
+    def test_fails_no_request_while_pgbouncer_keeps_its_session(self, pooled: list[Tenant], auth: str) -> None:
         if auth == "file":
             pytest.skip("the file has to be written anew")
         tenant, over, turns = pooled[0], threading.Event(), [0] * 3

@@ -65,7 +65,8 @@ def settle(look: Callable[[], list[Finding]], execute: Execute, *, fix: bool) ->
             except (psycopg2.Error, DatabaseError, TenantError) as error:
                 why_not[finding] = str(error).strip().partition("\n")[0]
         now = look()
-        mended += [finding for finding in left if finding not in now]
+        still = set(now)
+        mended += [finding for finding in left if finding not in still]
         left = now
     return Findings(tuple(mended), tuple(replace(one, why_not=why_not.get(one, "")) for one in left))
 

@@ -21,8 +21,6 @@ from tenants.models import Installation, Server, Template, Tenant
 from tenants.routing.connections import is_mains
 
 if TYPE_CHECKING:
-    from django.db.models import QuerySet
-
     from tenants.routing.backend.base import DatabaseWrapper
 
 Elsewhere = list[tuple[str, str]]
@@ -86,10 +84,9 @@ def _elsewhere(tenants: Sequence[Tenant]) -> dict[Tenant, Elsewhere]:
     for server in {tenant.server for tenant in tenants}:
         shared = _shared(server)
         there = [tenant for tenant in tenants if tenant.server_id == server.pk]
-        others = there if len(there) > 1 else list(_fleet(server)[:2])
-        for number, tenant in enumerate(there):
-            neighbours = [other for other in (*others[number + 1 :], *others[:number]) if other != tenant][:1]
-            found[tenant] = [*shared, *((other.alias, "another tenant's database") for other in neighbours)]
+        for tenant, neighbour in zip(there, [*there[1:], there[0]], strict=True):
+            other = neighbour if neighbour != tenant else _another(tenant)
+            found[tenant] = [*shared, *([(other.alias, "another tenant's database")] if other else [])]
     return found
 
 
@@ -104,5 +101,5 @@ def _shared(server: Server) -> Elsewhere:
     ]
 
 
-def _fleet(server: Server) -> QuerySet[Tenant]:
-    return Tenant.objects.filter(server=server, state=Tenant.State.ACTIVE)
+def _another(tenant: Tenant) -> Tenant | None:
+    return Tenant.objects.filter(server=tenant.server, state=Tenant.State.ACTIVE).exclude(pk=tenant.pk).first()

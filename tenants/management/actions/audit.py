@@ -37,16 +37,16 @@ def run(options: dict[str, Any], out: TextIO) -> int:
         workers=options["workers"],
         on_tenant=Counter(len(tenants)).step,
     )
+    result = as_dict(found)
     if options["format"] == "json":
-        out.write(json.dumps({"tenants": len(tenants), **as_dict(found)}) + "\n")
+        out.write(json.dumps({"tenants": len(tenants), **result}) + "\n")
     else:
-        for problem in as_dict(found)["mended"]:
-            out.write(f"mended: {_in_words(problem)}\n")
-        for problem in as_dict(found)["left"]:
+        out.writelines(f"mended: {_in_words(problem)}\n" for problem in result["mended"])
+        for problem in result["left"]:
             out.write(f"{_in_words(problem)}\n")
             out.writelines(f"    {line}\n" for line in (problem["by_hand"], problem["why_not"]) if line)
-        wrong = len({one.subject for one in found.left})
-        out.write(f"{count(len(tenants), 'tenant')} audited; {count(wrong, 'tenant or other thing')} to be mended\n")
+        mended, left = len(result["mended"]), len(result["left"])
+        out.write(f"{count(len(tenants), 'tenant')} audited; {count(left, 'problem')} left, {mended} mended\n")
     return 1 if found.left else 0
 
 
