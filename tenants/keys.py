@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -34,5 +35,6 @@ def is_known(key_id: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=8)  # asked for in every request
 def _id_of(key: str) -> str:
     return hmac.new(key.encode(), b"silo key id", hashlib.sha256).hexdigest()[:16]

@@ -44,7 +44,7 @@ spaces AS (
         JOIN pg_attribute ON attrelid = relations.oid, LATERAL aclexplode(attacl)
         WHERE grantee <> relowner AND nspname IN ('public', 'silo')
     UNION ALL
-    SELECT oid, 'SCHEMA', nspname, grantee, privilege_type, NULL FROM spaces, LATERAL aclexplode(nspacl)
+    SELECT oid, 'SCHEMA', quote_ident(nspname), grantee, privilege_type, NULL FROM spaces, LATERAL aclexplode(nspacl)
         WHERE grantee <> nspowner AND (nspname IN ('public', 'silo') OR privilege_type = 'CREATE')
 ), defaults(type, kind, wanted) AS (
     VALUES ('r'::"char", 'TABLES', '{SELECT,INSERT,UPDATE,DELETE}'::text[]),
