@@ -88,6 +88,7 @@ def names(tenant: Tenant) -> Iterator[dict[str, str]]:
         **strangers,
         "main": connections["default"].settings_dict["NAME"],
     }
+    on_server(f"ALTER DATABASE {tenant.alias} IS_TEMPLATE false")  # or it could not be dropped
     on_server(f"DROP ROLE {', '.join(strangers.values())}")
 
 
