@@ -20,7 +20,7 @@ from tenants import naming
 from tenants.databases.roles import TENANT_CONNECTION_LIMIT
 from tenants.databases.sessions import MAINTENANCE_DATABASE
 from tenants.models import Installation, Server, Tenant
-from tenants.routing.connections import POSTGRESQL_PORT, address_of
+from tenants.routing.connections import POSTGRESQL_PORT, address_of, pooler_of
 from tenants.routing.credentials import runtime_password
 
 _INI = """\
@@ -86,13 +86,14 @@ GRANT EXECUTE ON FUNCTION {user}.password_of TO {user};
 def ini(server: Server, *, auth: str) -> str:
     """``pgbouncer.ini``."""
     host, port = address_of(server)
+    pooler_host, pooler_port = pooler_of(server)
     facts = {"host": host or "127.0.0.1", "port": port or POSTGRESQL_PORT, "database": MAINTENANCE_DATABASE}
     asks = auth == "query"
     return _INI.format(
         **facts,
         server=server,
-        listen_host=server.pooler_host or "127.0.0.1",
-        listen_port=server.pooler_port,
+        listen_host=pooler_host or "127.0.0.1",
+        listen_port=pooler_port,
         limit=TENANT_CONNECTION_LIMIT,
         asked=_ASKED.format(**facts) if asks else "",
         auth=_AUTH_QUERY.format(**facts, user=asking_role()) if asks else "",

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='server',
             name='pooler_port',
-            field=models.PositiveIntegerField(default=6432, help_text="The PgBouncer's port.", validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)]),
+            field=models.PositiveIntegerField(blank=True, help_text="The PgBouncer's port; blank: 6432.", null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(65535)]),
         ),
         migrations.AddField(
             model_name='tenant',

@@ -46,7 +46,10 @@ class Server(models.Model):
         help_text="Where requests find its PgBouncer; blank: they go to the server itself, as all else does.",
     )
     pooler_port = models.PositiveIntegerField(
-        default=6432, validators=[MinValueValidator(1), MaxValueValidator(65535)], help_text="The PgBouncer's port."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1), MaxValueValidator(65535)],
+        help_text="The PgBouncer's port; blank: 6432.",
     )
     region = models.CharField(max_length=63, blank=True)
     capacity = models.PositiveIntegerField(default=10_000, help_text="How many tenants it may hold.")

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5
 POSTGRESQL_PORT = 5432
+PGBOUNCER_PORT = 6432
 
 type_settings = dict[str, Any]
 
@@ -158,6 +159,11 @@ def address_of(server: Server) -> tuple[str, str]:
     return main["HOST"], str(server.port or main["PORT"] or "")
 
 
+def pooler_of(server: Server) -> tuple[str, str]:
+    """Host and port of the PgBouncer in front of a server; the host is blank where there is none."""
+    return server.pooler_host, str(server.pooler_port or PGBOUNCER_PORT)
+
+
 def is_mains(server: Server) -> bool:
     """Whether the main database is on this server, too."""
     main = connections["default"].settings_dict
@@ -172,7 +178,7 @@ def runtime_settings(tenant: Tenant) -> TenantSettings:
     server-side cursors.
     """
     server = tenant.server
-    host, port = (server.pooler_host, str(server.pooler_port)) if server.pooler_host else address_of(server)
+    host, port = pooler_of(server) if server.pooler_host else address_of(server)
     chosen = with_defaults(
         NAME=tenant.alias,
         USER=tenant.alias,
