@@ -7,11 +7,10 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
-from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from accounts.models import User
+from accounts.models import Token, User
 
 
 class NewUserForm(UserCreationForm):
@@ -28,8 +27,8 @@ class ChangedUserForm(UserChangeForm):
         field_classes: dict[str, type] = {}
 
 
-# The apps that these come with registered them without unfold's look.
-admin.site.unregister([Group, AuthToken])
+# The app that it comes with registered it without unfold's look.
+admin.site.unregister(Group)
 
 
 @admin.register(User)
@@ -43,12 +42,12 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):
     list_filter = ("is_active", "is_staff", "is_superuser")
     search_fields = ("email", "name", "id")
     ordering = ("email",)
-    readonly_fields = ("id", "last_login", "created_at")
+    readonly_fields = ("id", "last_login", "email_verified_at", "created_at")
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("email", "password", "name", "id")}),
         ("Rights", {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")}),
-        ("Dates", {"fields": ("last_login", "created_at")}),
+        ("Dates", {"fields": ("last_login", "email_verified_at", "created_at")}),
     )
     add_fieldsets = (
         (None, {"classes": ("wide",), "fields": ("email", "name", "usable_password", "password1", "password2")}),
@@ -65,18 +64,18 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ()
 
 
-@admin.register(AuthToken)
+@admin.register(Token)
 class TokenAdmin(ModelAdmin):
     """Who is logged in to the API. Deleting a token logs its user out; a new one is only had by logging in."""
 
-    list_display = ("user", "created", "expiry")
+    list_display = ("user", "name", "created", "expiry")
     list_filter = ("created", "expiry")
-    search_fields = ("user__email",)
+    search_fields = ("user__email", "name")
     list_select_related = ("user",)
-    fields = readonly_fields = ("user", "created", "expiry")
+    fields = readonly_fields = ("user", "name", "created", "expiry")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
-    def has_change_permission(self, request: HttpRequest, obj: AuthToken | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Token | None = None) -> bool:
         return False

@@ -136,6 +136,27 @@ def counters(name: str) -> dict[str, Any]:
     return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": value}
 
 
+def site_url(name: str, *, hosts: list[str], debug: bool) -> str:
+    """Where people reach Silo, without a slash at the end. Never read from a request: a forged Host would get links."""
+    default = "http://127.0.0.1:8000" if debug else f"https://{hosts[0].lstrip('.*')}"
+    value = text(name, default).rstrip("/")
+    if not value.startswith(("http://", "https://")):
+        raise wrong(name, f"is {value!r}, which is no address of a site", f"Write it like {name}=https://silo.example.")
+    return value
+
+
+def email(name: str) -> dict[str, Any]:
+    """Django's settings of the mail server."""
+    example = f"Write it like {name}=smtp+tls://user:password@host:587, with special characters percent-encoded."
+    # An error never repeats the value, nor the parser's words about it: it holds a password.
+    try:
+        found: dict[str, Any] = env.email_url_config(text(name, "consolemail://"))
+    except (ValueError, ImproperlyConfigured):
+        raise wrong(name, "cannot be read as the URL of a mail server", example) from None
+    # What the URL leaves out, Django has defaults for.
+    return {setting: value for setting, value in found.items() if value not in (None, "") and setting != "OPTIONS"}
+
+
 def main_database(name: str, *, debug: bool, data_dir: Path) -> dict[str, Any]:
     """Django's settings of the main database: the one of the URL, or, while DEBUG is on, the embedded one."""
     example = f"Write it like {name}=postgres://user:password@host:5432/name, with special characters percent-encoded."

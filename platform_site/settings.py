@@ -27,6 +27,11 @@ SILO_CODE_VERSION            what rollouts write down as their code; default: th
 USER_REQUESTS_PER_MINUTE     of one user to the API, then 429; default 6000; 0: no limit
 TENANT_REQUESTS_PER_MINUTE   of all users to one tenant, then 429; default 30000; 0: no limit
 RATE_LIMIT_CACHE_URL         optional: `redis://...`, where all processes count together; else each for itself
+SITE_URL                     where people reach Silo, for links in e-mails; default `https://<first of ALLOWED_HOSTS>`
+EMAIL_URL                    the mail server, `smtp+tls://user:password@host:587`; default: mails go to stdout
+EMAIL_FROM                   the sender of e-mails; default `Silo <silo@localhost>`
+EMAIL_VERIFICATION           whether a new user must verify the address before logging in; default off
+TENANT_DELETE_GRACE          days between the wish to delete a tenant and the end of its database; default 30
 TRUSTED_PROXIES              how many reverse proxies, which end TLS, stand before Silo; default 0
 ===========================  ==================================================================================
 """
@@ -55,6 +60,7 @@ TENANT_FILE_SIZE_LIMIT = environment.size("TENANT_FILE_SIZE_LIMIT", "5GiB")
 TENANT_QUOTA = environment.size("TENANT_QUOTA", "0")
 TENANT_FILES_ACCEL = environment.location("TENANT_FILES_ACCEL")
 TENANT_FILES_BUCKET = environment.text("TENANT_FILES_BUCKET")
+TENANT_DELETE_GRACE = timedelta(days=environment.count("TENANT_DELETE_GRACE", default=30))
 CELERY_BROKER_URL = environment.url("CELERY_BROKER_URL")
 SILO_CODE_VERSION = environment.text("SILO_CODE_VERSION")
 USER_REQUESTS_PER_MINUTE = environment.count("USER_REQUESTS_PER_MINUTE", default=6_000)
@@ -165,6 +171,7 @@ if TENANT_FILES_BUCKET:
 # People
 
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["accounts.backends.BrakedBackend"]
 LOGIN_URL = "admin:login"
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
@@ -180,6 +187,16 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 
+EMAIL_VERIFICATION = environment.flag("EMAIL_VERIFICATION", default=False)
+PASSWORD_RESET_TIMEOUT = 60 * 60  # seconds that a link in an e-mail is good for
+
+# E-mail
+
+SITE_URL = environment.site_url("SITE_URL", hosts=ALLOWED_HOSTS, debug=DEBUG)
+vars().update(environment.email("EMAIL_URL"))
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = environment.text("EMAIL_FROM", "Silo <silo@localhost>")
+EMAIL_TIMEOUT = 20
+
 # Security: in production everything goes over TLS, probes by the machine's own watchers excepted
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not DEBUG
@@ -193,7 +210,7 @@ X_FRAME_OPTIONS = "DENY"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "accounts.api.authentication.TokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -212,6 +229,7 @@ REST_FRAMEWORK = {
     "NUM_PROXIES": TRUSTED_PROXIES,
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+KNOX_TOKEN_MODEL = "accounts.Token"
 REST_KNOX = {"TOKEN_TTL": timedelta(days=14), "AUTH_HEADER_PREFIX": "Token"}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Silo",
@@ -232,7 +250,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
 }
-UNFOLD = {"SITE_TITLE": "Silo", "SITE_HEADER": "Silo", "SITE_SYMBOL": "database"}
+UNFOLD = {
+    "SITE_TITLE": "Silo",
+    "SITE_HEADER": "Silo",
+    "SITE_SYMBOL": "database",
+    "LOGIN": {"form": "accounts.forms.LoginForm"},
+}
 
 # Words, times and logs
 

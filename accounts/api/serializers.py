@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError
+from django.utils import timezone
+from knox.settings import knox_settings
 from rest_framework import serializers
 
-from accounts.models import User
+from accounts.models import Token, User
 
 PASSWORD_MAX_LENGTH = 128
+TOKEN_LIVES_AT_MOST = timedelta(days=366)
+
+
+class PasswordField(serializers.CharField):
+    """A password as it was typed, blanks at its ends too; never given out."""
+
+    def __init__(self, **options: Any) -> None:
+        as_typed = {"write_only": True, "trim_whitespace": False, "style": {"input_type": "password"}}
+        super().__init__(max_length=PASSWORD_MAX_LENGTH, **as_typed, **options)  # type: ignore[arg-type]
+
+
+def require_good_password(password: str, user: User, field: str = "password") -> None:
+    """Raises ``ValidationError`` on ``field`` where the site's password validators refuse it."""
+    try:
+        validate_password(password, user=user)
+    except DjangoValidationError as error:
+        raise serializers.ValidationError({field: error.messages}) from error
 
 
 class UserSerializer(serializers.ModelSerializer[User]):
@@ -26,9 +46,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
 class RegisterSerializer(serializers.ModelSerializer[User]):
     """A new user. The password must pass the site's password validators."""
 
-    password = serializers.CharField(
-        write_only=True, trim_whitespace=False, max_length=PASSWORD_MAX_LENGTH, style={"input_type": "password"}
-    )
+    password = PasswordField()
 
     class Meta:
         model = User
@@ -37,10 +55,7 @@ class RegisterSerializer(serializers.ModelSerializer[User]):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         nobody_yet = User(email=attrs["email"], name=attrs.get("name", ""))
-        try:
-            validate_password(attrs["password"], user=nobody_yet)
-        except DjangoValidationError as error:
-            raise serializers.ValidationError({"password": error.messages}) from error
+        require_good_password(attrs["password"], nobody_yet)
         return attrs
 
     def create(self, validated_data: dict[str, Any]) -> User:
@@ -56,14 +71,105 @@ class LoginSerializer(serializers.Serializer[User]):
     """An email and a password."""
 
     email = serializers.EmailField()
-    password = serializers.CharField(
-        trim_whitespace=False, max_length=PASSWORD_MAX_LENGTH, style={"input_type": "password"}
-    )
+    password = PasswordField()
 
 
-class TokenSerializer(serializers.Serializer[Any]):
+class LoggedInSerializer(serializers.Serializer[Any]):
     """What logging in gives. Send it back as `Authorization: Token <token>`."""
 
     token = serializers.CharField(read_only=True)
     expiry = serializers.DateTimeField(read_only=True, allow_null=True)
     user = UserSerializer(read_only=True)
+
+
+class EmailSerializer(serializers.Serializer[Any]):
+    """An address to write to."""
+
+    email = serializers.EmailField()
+
+
+class SentSerializer(serializers.Serializer[Any]):
+    """The same whether somebody has the address or not."""
+
+    detail = serializers.CharField(read_only=True)
+
+
+class LinkSerializer(serializers.Serializer[Any]):
+    """Whom a link is for."""
+
+    email = serializers.EmailField(read_only=True)
+
+
+class NewPasswordSerializer(serializers.Serializer[Any]):
+    """A password to be set. ``instance`` is the user."""
+
+    password = PasswordField()
+
+    def validate_password(self, password: str) -> str:
+        assert isinstance(self.instance, User)
+        try:
+            validate_password(password, user=self.instance)
+        except DjangoValidationError as error:
+            raise serializers.ValidationError(error.messages) from error
+        return password
+
+
+class ChangedPasswordSerializer(NewPasswordSerializer):
+    """A password to be set by its user, who knows the present one."""
+
+    present_password = PasswordField()
+
+    def validate_present_password(self, password: str) -> str:
+        assert isinstance(self.instance, User)
+        if not self.instance.check_password(password):
+            raise serializers.ValidationError("This is not your present password.", code="wrong_password")
+        return password
+
+
+class TokenSerializer(serializers.ModelSerializer[Token]):
+    """A token as its user sees it later: never the token itself."""
+
+    id = serializers.UUIDField(source="public_id", read_only=True)
+    created_at = serializers.DateTimeField(source="created", read_only=True)
+    is_present = serializers.SerializerMethodField(help_text="Whether this request was sent with it.")
+
+    class Meta:
+        model = Token
+        fields: tuple[str, ...] = ("id", "name", "created_at", "expiry", "is_present")
+        read_only_fields = fields
+
+    def get_is_present(self, token: Token) -> bool:
+        return token == self.context["request"].auth
+
+
+class NewTokenSerializer(serializers.Serializer[Any]):
+    """A token to be made: what it is for, and until when it is good."""
+
+    name = serializers.CharField(max_length=100)
+    expiry = serializers.DateTimeField(
+        required=False, help_text=f"At most {TOKEN_LIVES_AT_MOST.days} days from now; default: as of a log-in."
+    )
+
+    def validate_expiry(self, expiry: datetime) -> datetime:
+        if not timezone.now() < expiry <= timezone.now() + TOKEN_LIVES_AT_MOST:
+            raise serializers.ValidationError(f"Choose a time within the next {TOKEN_LIVES_AT_MOST.days} days.")
+        return expiry
+
+    def create(self, validated_data: dict[str, Any]) -> tuple[Token, str]:
+        """The row, and the token itself."""
+        expiry: datetime | None = validated_data.get("expiry")
+        lifetime = expiry - timezone.now() if expiry else knox_settings.TOKEN_TTL
+        made: tuple[Token, str] = Token.objects.create(
+            user=validated_data["user"], name=validated_data["name"], expiry=lifetime
+        )
+        return made
+
+
+class MadeTokenSerializer(TokenSerializer):
+    """A token when it is made: the only time that it is shown."""
+
+    token = serializers.CharField(read_only=True)
+
+    class Meta(TokenSerializer.Meta):
+        fields = (*TokenSerializer.Meta.fields, "token")
+        read_only_fields = fields

@@ -1,106 +1,168 @@
-"""The accounts API."""
+"""Registering, logging in and out, and oneself."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+from django.conf import settings
 from django.contrib.auth import authenticate
+from django.contrib.auth import logout as end_session
+from django.contrib.auth.signals import user_logged_in, user_logged_out
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
-from knox import views as knox
-from knox.auth import TokenAuthentication
+from knox.settings import knox_settings
 from rest_framework.exceptions import AuthenticationFailed
-from rest_framework.generics import CreateAPIView, RetrieveUpdateAPIView
+from rest_framework.generics import CreateAPIView, GenericAPIView, RetrieveUpdateAPIView
 from rest_framework.permissions import AllowAny, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import BaseThrottle
+from rest_framework.serializers import BaseSerializer
+from rest_framework.views import APIView
 
-from accounts.api.serializers import LoginSerializer, RegisterSerializer, TokenSerializer, UserSerializer
-from accounts.api.throttles import FailedLoginThrottle, RegistrationThrottle
-from accounts.models import User
+from accounts.api.authentication import TokenAuthentication
+from accounts.api.errors import EmailNotVerified, as_replies
+from accounts.api.examples import ALICE, LOGGED_IN
+from accounts.api.serializers import LoggedInSerializer, LoginSerializer, RegisterSerializer, UserSerializer
+from accounts.api.throttles import RegistrationThrottle
+from accounts.links import send_verification
+from accounts.models import Token, User
 
 
-@extend_schema(
-    tags=["accounts"],
-    summary="Register",
-    auth=[],
-    examples=[
-        OpenApiExample(
-            "Alice registers",
-            value={"email": "alice@example.com", "name": "Alice", "password": "correct horse battery"},
-            request_only=True,
-        )
-    ],
-)
-class RegisterView(CreateAPIView[User]):
-    """Make a user account. Log in afterwards to get a token."""
+class OpenView(GenericAPIView[User]):
+    """For those who are not logged in, whatever token they send: one that has expired keeps nobody out."""
 
-    serializer_class = RegisterSerializer
     authentication_classes = ()
     permission_classes = (AllowAny,)
-    throttle_classes = (RegistrationThrottle,)
-
-
-class LoginView(knox.LoginView):
-    """Exchange email and password for a token. An unknown email and a wrong password get the same answer."""
-
-    # A token that has expired must not keep anyone from getting a new one.
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-
-    def get_throttles(self) -> list[BaseThrottle]:
-        self.failed_logins = FailedLoginThrottle()
-        return [self.failed_logins]
 
     def get_authenticate_header(self, request: Request) -> str:
         # With no authentication classes, REST framework would turn 401 into 403.
         return str(TokenAuthentication().authenticate_header(request))
 
-    def get_user_serializer_class(self) -> type[UserSerializer]:
-        return UserSerializer
+
+@extend_schema_view(
+    post=extend_schema(
+        tags=["accounts"],
+        summary="Register",
+        description="Make a user account. Log in afterwards to get a token. Where addresses have to be verified, "
+        "a link is sent to the address, and logging in works after it was followed.",
+        auth=[],
+        examples=[
+            OpenApiExample(
+                "Alice registers",
+                value={"email": "alice@example.com", "name": "Alice", "password": "correct horse battery"},
+                request_only=True,
+            )
+        ],
+    )
+)
+class RegisterView(CreateAPIView[User], OpenView):
+    """New user accounts."""
+
+    serializer_class = RegisterSerializer
+    throttle_classes = (RegistrationThrottle,)
+
+    def perform_create(self, serializer: BaseSerializer[User]) -> None:
+        user = serializer.save()
+        if settings.EMAIL_VERIFICATION:
+            send_verification(user.email)
+
+
+class LoginView(OpenView):
+    """Logging in."""
+
+    serializer_class = LoginSerializer
 
     @extend_schema(
         tags=["accounts"],
         summary="Log in",
+        description="Exchange email and password for a token. An unknown email and a wrong password get the same "
+        "answer. After some wrong ones each next try has to wait, longer each time: 429, with `Retry-After`.",
         auth=[],
         request=LoginSerializer,
-        responses={200: TokenSerializer},
+        responses={200: LoggedInSerializer},
         examples=[
             OpenApiExample(
                 "Alice logs in",
                 value={"email": "alice@example.com", "password": "correct horse battery"},
                 request_only=True,
-            )
+            ),
+            OpenApiExample("Alice is in", value=LOGGED_IN, response_only=True),
         ],
     )
-    def post(self, request: Request, format: str | None = None) -> Response:
+    def post(self, request: Request) -> Response:
         credentials = LoginSerializer(data=request.data)
         credentials.is_valid(raise_exception=True)
-        user = authenticate(
-            request._request,
-            username=credentials.validated_data["email"],
-            password=credentials.validated_data["password"],
-        )
+        email, password = credentials.validated_data["email"], credentials.validated_data["password"]
+        with as_replies():
+            user = authenticate(request._request, username=email, password=password)
         if user is None:
-            self.failed_logins.count_failure()
             raise AuthenticationFailed("Email or password is wrong.")
-        request.user = user
-        response: Response = super().post(request, format=format)
-        return response
+        return Response(log_in(request, user))
 
 
-class LogoutView(knox.LogoutView):
-    """End the token that this request is sent with."""
+def log_in(request: Request, user: User) -> Any:
+    """A token for the user, as `auth/login/` replies. Raises ``EmailNotVerified``."""
+    if settings.EMAIL_VERIFICATION and user.email_verified_at is None:
+        raise EmailNotVerified
+    name = request.headers.get("User-Agent", "")[:100].replace("\0", "") or "log-in"
+    row, token = Token.objects.create(user=user, expiry=knox_settings.TOKEN_TTL, name=name)
+    user_logged_in.send(sender=User, request=request._request, user=user)
+    return LoggedInSerializer({"token": token, "expiry": row.expiry, "user": user}).data
 
-    @extend_schema(tags=["accounts"], summary="Log out", request=None, responses={204: None})
-    def post(self, request: Request, format: str | None = None) -> Response:
-        response: Response = super().post(request, format=format)
-        return response
+
+class LogoutView(APIView):
+    """Logging out here."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        tags=["accounts"],
+        summary="Log out",
+        description="End the token, or the session, that this request is sent with.",
+        request=None,
+        responses={204: None},
+    )
+    def post(self, request: Request) -> Response:
+        if isinstance(request.auth, Token):
+            request.auth.delete()
+            user_logged_out.send(sender=User, request=request._request, user=request.user)
+        else:
+            end_session(request._request)
+        return Response(status=204)
+
+
+class LogoutEverywhereView(APIView):
+    """Logging out everywhere."""
+
+    permission_classes = (IsAuthenticated,)
+
+    @extend_schema(
+        tags=["accounts"],
+        summary="Log out everywhere",
+        description="End all my tokens, named ones too, and all my sessions in browsers.",
+        request=None,
+        responses={204: None},
+    )
+    def post(self, request: Request) -> Response:
+        user = cast(User, request.user)
+        user.end_tokens()
+        user.end_sessions()
+        end_session(request._request)
+        return Response(status=204)
 
 
 @extend_schema_view(
-    get=extend_schema(tags=["accounts"], summary="Show myself"),
-    patch=extend_schema(tags=["accounts"], summary="Rename myself"),
+    get=extend_schema(
+        tags=["accounts"],
+        summary="Show myself",
+        description="Whom the token belongs to.",
+        examples=[OpenApiExample("Alice", value=ALICE, response_only=True)],
+    ),
+    patch=extend_schema(
+        tags=["accounts"],
+        summary="Rename myself",
+        description="Change my name. The email stays.",
+        examples=[OpenApiExample("Alice is called Alicia", value={"name": "Alicia"}, request_only=True)],
+    ),
 )
 class MeView(RetrieveUpdateAPIView[User]):
     """Who the token belongs to. The name may be changed."""

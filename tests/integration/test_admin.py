@@ -28,7 +28,7 @@ LISTS = [
     for name in (
         "accounts_user",
         "auth_group",
-        "knox_authtoken",
+        "accounts_token",
         "tenants_server",
         "tenants_tenant",
         "tenants_usertenantassociation",
@@ -40,7 +40,7 @@ NO_MEMBERS = {"associations-TOTAL_FORMS": 0, "associations-INITIAL_FORMS": 0}
 
 
 def as_staff(client, user):
-    client.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
+    client.force_login(user)
     return client
 
 

@@ -1,0 +1,38 @@
+"""Refusals of the accounts API that REST framework has no class for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rest_framework import status
+from rest_framework.exceptions import APIException, Throttled
+
+from accounts.errors import InvalidLinkError, TooManyTriesError
+
+
+class InvalidLink(APIException):
+    """400: a link from an e-mail that is not, or no longer, good."""
+
+    status_code = status.HTTP_400_BAD_REQUEST
+    default_detail = str(InvalidLinkError())
+    default_code = "invalid_link"
+
+
+class EmailNotVerified(APIException):
+    """403: right password, but nobody has said yet that the address is his."""
+
+    status_code = status.HTTP_403_FORBIDDEN
+    default_detail = "Verify your e-mail address first: follow the link we sent, or ask for another one."
+    default_code = "email_not_verified"
+
+
+@contextmanager
+def as_replies() -> Iterator[None]:
+    """Answer the accounts' own errors with 400, and 429 with ``Retry-After``."""
+    try:
+        yield
+    except InvalidLinkError as error:
+        raise InvalidLink from error
+    except TooManyTriesError as error:
+        raise Throttled(wait=error.wait_s) from error
