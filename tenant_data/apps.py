@@ -8,3 +8,9 @@ from django.apps import AppConfig
 class TenantDataConfig(AppConfig):
     name = "tenant_data"
     verbose_name = "Tenant data"
+
+    def ready(self) -> None:
+        from tenant_data.purging import remove_files
+        from tenants.signals import tenant_purged
+
+        tenant_purged.connect(remove_files)

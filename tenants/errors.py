@@ -106,6 +106,22 @@ class LastOwnerError(TenantError):
     """The last owner of a tenant cannot leave or become something else; make somebody else an owner first."""
 
 
+class NotMemberError(TenantError):
+    """This user does not belong to the tenant any more."""
+
+
+class RoleError(TenantError):
+    """Your role in this tenant does not allow this."""
+
+
+class InvalidInvitationError(TenantError):
+    """This invitation was used, taken back or has expired; ask for another one."""
+
+
+class OtherAddressError(TenantError):
+    """This invitation was sent to another address than yours; log in as that one, or register it."""
+
+
 class AlreadyMemberError(TenantError):
     """This user is a member of the tenant already."""
 

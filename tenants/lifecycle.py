@@ -1,8 +1,8 @@
-"""What happens to a tenant as a whole: it is made, suspended, resumed."""
+"""What happens to a tenant as a whole: it is made, edited, suspended, resumed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
@@ -15,7 +15,10 @@ from tenants.models import Role, Server, Tenant, UserTenantAssociation
 from tenants.routing.registry import directory
 
 if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
     from accounts.models import User
+    from tenants.models.tenant import TenantState
 
 
 def create_tenant(
@@ -57,6 +60,31 @@ def resume_creation(slug: str) -> Tenant | None:
     return tenant
 
 
+def edit(tenant: Tenant, **changes: Any) -> None:
+    """Change the ``name``, the ``slug`` or the ``labels``. The old slug names nobody from then on.
+
+    Raises ``InvalidTenantError``, ``TenantExistsError``.
+    """
+    before = {field: getattr(tenant, field) for field in changes}
+    slugs = [tenant.slug, changes.get("slug", tenant.slug)]
+    for field, value in changes.items():
+        setattr(tenant, field, value)
+    try:
+        tenant.clean_fields(exclude={field.name for field in Tenant._meta.fields} - set(changes))
+        with transaction.atomic(using="default"):
+            # Only these: its state or head may have moved since it was read.
+            tenant.save(using="default", update_fields=[*changes, "updated_at"])
+    except (ValidationError, IntegrityError) as error:
+        for field, value in before.items():
+            setattr(tenant, field, value)
+        if isinstance(error, ValidationError):
+            raise InvalidTenantError(_in_words(error), errors=error.message_dict) from error
+        raise TenantExistsError(repr(slugs[1]), tenant=slugs[1]) from error
+    # Main tells other processes; here nothing must be answered under the old slug even until then.
+    told = {"id": tenant.id.hex, "slugs": slugs, "closes": False}
+    transaction.on_commit(lambda: directory.hear(told), using="default")
+
+
 def suspend(tenant: Tenant) -> None:
     """Stop serving a tenant: no new session, and those there are end.
 
@@ -82,14 +110,19 @@ def resume(tenant: Tenant) -> None:
         raise TransitionError(f"{tenant.slug} is {tenant.state}, not suspended", tenant=tenant.slug)
     require_exists(tenant)
     with maintenance(tenant.server) as cursor:
-        open_connections(cursor, tenant.alias)
-        try:
-            applied, _ = catch_up(tenant)
-            activate(tenant, applied, source=Tenant.State.SUSPENDED)
-        except BaseException:
-            close_connections(cursor, tenant.alias)
-            raise
+        reopen(cursor, tenant, source=Tenant.State.SUSPENDED)
     directory.forget(tenant)
+
+
+def reopen(cursor: Cursor, tenant: Tenant, *, source: TenantState, **changes: Any) -> None:
+    """Open a database that was closed, bring it to the fleet's head and serve it; or close it again and raise."""
+    open_connections(cursor, tenant.alias)
+    try:
+        applied, _ = catch_up(tenant)
+        activate(tenant, applied, source=source, **changes)
+    except BaseException:
+        close_connections(cursor, tenant.alias)
+        raise
 
 
 def _in_words(error: ValidationError) -> str:

@@ -35,7 +35,8 @@ class Deed(StrEnum):
     WRITE = "write files and documents"
     MANAGE_MEMBERS = "manage members"
     MANAGE_OWNERS = "make somebody an owner, or an owner something else"
-    MANAGE_TENANT = "rename or delete the tenant"
+    MANAGE_TENANT = "rename, label or delete the tenant, and take that back"
+    LEAVE = "leave the tenant"
 
 
 ALLOWED: dict[Deed, frozenset[Role]] = {
@@ -44,8 +45,9 @@ ALLOWED: dict[Deed, frozenset[Role]] = {
     Deed.MANAGE_MEMBERS: frozenset({Role.OWNER, Role.ADMIN}),
     Deed.MANAGE_OWNERS: frozenset({Role.OWNER}),
     Deed.MANAGE_TENANT: frozenset({Role.OWNER}),
+    Deed.LEAVE: frozenset({Role.OWNER, Role.ADMIN, Role.MEMBER, Role.VIEWER}),
 }
-"""Which roles may do what. What is not here is allowed to nobody."""
+"""Which roles may do what. What is not here is allowed to nobody. ``docs/roles.md`` is the same for people."""
 
 
 def may(role: str, deed: Deed) -> bool:
@@ -55,7 +57,8 @@ def may(role: str, deed: Deed) -> bool:
 class IsTenantMember(BasePermission):
     """Lets in members of the request's tenant, as far as their role goes.
 
-    Reading needs ``Deed.READ``, every other method the view's ``changing_is`` (``Deed.WRITE`` where it says nothing).
+    What a method needs says ``deed_of``. A method in the view's ``answers_unserved`` is answered though the tenant is
+    not served.
     """
 
     message = "Your role in this tenant does not allow this."
@@ -64,10 +67,19 @@ class IsTenantMember(BasePermission):
         if not request.user.is_authenticated:
             return False
         membership = _membership(request, view)
-        _require_servable(membership.tenant)
+        if request.method not in getattr(view, "answers_unserved", ()):
+            _require_servable(membership.tenant)
         request.membership = membership  # type: ignore[attr-defined]
-        changing: Deed = getattr(view, "changing_is", Deed.WRITE)
-        return may(membership.role, Deed.READ if request.method in SAFE_METHODS else changing)
+        return may(membership.role, deed_of(view, request.method or ""))
+
+
+def deed_of(view: APIView | type[APIView], method: str) -> Deed:
+    """What a request of this method to this view is: ``reading_is`` (``Deed.READ`` where the view says nothing), or
+    ``changing_is`` (``Deed.WRITE``).
+    """
+    reading: Deed = getattr(view, "reading_is", Deed.READ)
+    changing: Deed = getattr(view, "changing_is", Deed.WRITE)
+    return reading if method.upper() in SAFE_METHODS else changing
 
 
 def membership_of(request: Request) -> UserTenantAssociation:

@@ -50,8 +50,8 @@ class RegisterSerializer(serializers.ModelSerializer[User]):
 
     class Meta:
         model = User
-        fields = ("id", "email", "name", "password", "created_at")
-        read_only_fields = ("id", "created_at")
+        fields: tuple[str, ...] = ("id", "email", "name", "password", "created_at")
+        read_only_fields: tuple[str, ...] = ("id", "created_at")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         nobody_yet = User(email=attrs["email"], name=attrs.get("name", ""))

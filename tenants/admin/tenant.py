@@ -82,7 +82,7 @@ class TenantAdmin(ModelAdmin):
     list_select_related = ("server",)
     actions = ("migrate_selected", "suspend_selected", "resume_selected", "go_on_selected")
     inlines = (MembersInline,)
-    about = ("id", "alias", "state", "failure", "shown_head", "standing", "created_at", "updated_at")
+    about = ("id", "alias", "state", "delete_at", "failure", "shown_head", "standing", "created_at", "updated_at")
     fieldsets = (
         (None, {"fields": ("slug", "name", "server", "labels")}),
         ("Database", {"fields": about}),

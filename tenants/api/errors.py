@@ -20,11 +20,15 @@ from tenants.api.problems import problem_of
 from tenants.context import current_alias
 from tenants.errors import (
     AlreadyMemberError,
+    InvalidInvitationError,
     InvalidTenantError,
     LastOwnerError,
+    NotMemberError,
+    OtherAddressError,
     ProvisioningError,
     RolloutActiveError,
     RolloutRefusedError,
+    RoleError,
     TenantBehindError,
     TenantError,
     TenantExistsError,
@@ -43,6 +47,10 @@ SHOWN: tuple[tuple[type[TenantError], int], ...] = (
     (TransitionError, status.HTTP_409_CONFLICT),
     (RolloutActiveError, status.HTTP_409_CONFLICT),
     (RolloutRefusedError, status.HTTP_400_BAD_REQUEST),
+    (RoleError, status.HTTP_403_FORBIDDEN),
+    (OtherAddressError, status.HTTP_403_FORBIDDEN),
+    (NotMemberError, status.HTTP_404_NOT_FOUND),
+    (InvalidInvitationError, status.HTTP_404_NOT_FOUND),
 )
 """Errors whose own words are for the caller, and their status. The code is the class's name: see ``code_of``."""
 

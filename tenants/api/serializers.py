@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from rest_framework import serializers
@@ -9,8 +10,11 @@ from rest_framework import serializers
 from accounts.models import User
 from tenants import naming
 from tenants.errors import TenantExistsError
-from tenants.lifecycle import create_tenant, resume_creation
+from tenants.lifecycle import create_tenant, edit, resume_creation
 from tenants.models import Role, Tenant, UserTenantAssociation
+
+MOST_LABELS = 50
+LABEL_KEY = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
 
 class TenantSerializer(serializers.ModelSerializer[UserTenantAssociation]):
@@ -21,23 +25,32 @@ class TenantSerializer(serializers.ModelSerializer[UserTenantAssociation]):
     name = serializers.CharField(source="tenant.name", read_only=True)
     state = serializers.CharField(source="tenant.state", read_only=True)
     role = serializers.CharField(read_only=True, help_text="Yours in this tenant.")
+    labels = serializers.DictField(source="tenant.labels", child=serializers.CharField(), read_only=True)
+    delete_at = serializers.DateTimeField(
+        source="tenant.delete_at", read_only=True, help_text="While it is deleting: until then that can be taken back."
+    )
     created_at = serializers.DateTimeField(source="tenant.created_at", read_only=True)
 
     class Meta:
         model = UserTenantAssociation
-        fields = ("id", "slug", "name", "state", "role", "created_at")
+        fields = ("id", "slug", "name", "state", "role", "labels", "delete_at", "created_at")
+
+
+class SlugField(serializers.RegexField):
+    """Validated, never normalised: two spellings must not become one slug."""
+
+    default_error_messages = {
+        "invalid": "Use lower-case letters, digits and hyphens; begin and end with a letter or digit."
+    }
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(naming.SLUG_REGEX, max_length=naming.SLUG_MAX_LENGTH, trim_whitespace=False, **options)
 
 
 class NewTenantSerializer(serializers.ModelSerializer[Tenant]):
     """A tenant to be made, with its database."""
 
-    # Validated, never normalised: two spellings must not become one slug.
-    slug = serializers.RegexField(
-        naming.SLUG_REGEX,
-        max_length=naming.SLUG_MAX_LENGTH,
-        trim_whitespace=False,
-        error_messages={"invalid": "Use lower-case letters, digits and hyphens; begin and end with a letter or digit."},
-    )
+    slug = SlugField()
 
     class Meta:
         model = Tenant
@@ -58,17 +71,27 @@ class NewTenantSerializer(serializers.ModelSerializer[Tenant]):
             raise
 
 
-class TenantNameSerializer(serializers.ModelSerializer[Tenant]):
-    """What may be changed about a tenant."""
+class ChangedTenantSerializer(serializers.Serializer[Tenant]):
+    """What may be changed about a tenant. Labels are replaced as a whole."""
 
-    class Meta:
-        model = Tenant
-        fields = ("name",)
+    name = serializers.CharField(max_length=200, required=False)
+    slug = SlugField(required=False, help_text="The old one names nobody from then on.")
+    labels = serializers.DictField(
+        child=serializers.CharField(max_length=200, allow_blank=True), required=False, help_text='{"plan": "pro"}'
+    )
+
+    def validate_labels(self, labels: dict[str, str]) -> dict[str, str]:
+        if len(labels) > MOST_LABELS:
+            raise serializers.ValidationError(f"Give {MOST_LABELS} labels at most.")
+        wrong = [key for key in labels if not LABEL_KEY.fullmatch(key)]
+        if wrong:
+            raise serializers.ValidationError(
+                f"{wrong[0]!r} is no label: use up to 63 letters, digits, dots, hyphens and underscores."
+            )
+        return labels
 
     def update(self, instance: Tenant, validated_data: dict[str, Any]) -> Tenant:
-        instance.name = validated_data.get("name", instance.name)
-        # Only these: its state or head may have moved since this request read them.
-        instance.save(update_fields=("name", "updated_at"))
+        edit(instance, **validated_data)
         return instance
 
 

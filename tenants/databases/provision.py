@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
@@ -126,8 +126,12 @@ def catch_up(tenant: Tenant) -> tuple[tuple[bookkeeping.MigrationKey, ...], str]
     return outcome.applied, goal.head_key
 
 
-def activate(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...], *, source: TenantState) -> None:
+def activate(
+    tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...], *, source: TenantState, **changes: Any
+) -> None:
     """Serve a tenant of the state ``source``, which has ``applied``, at the fleet's head as it is at that moment.
+
+    ``changes`` are of other fields, made with it.
 
     The race: a rollout moves the head after the clone was made. Whoever holds the installation's row goes first: if
     this does, the rollout's last look finds the tenant active and brings it along; if the rollout does, the tenant is
@@ -138,7 +142,7 @@ def activate(tenant: Tenant, applied: tuple[bookkeeping.MigrationKey, ...], *, s
         with transaction.atomic(using="default"):
             fleet = Installation.objects.select_for_update().get()
             if fleet.head_key == reached:
-                tenant.move_to(Tenant.State.ACTIVE, source=source, head=head_of(applied), failure="")
+                tenant.move_to(Tenant.State.ACTIVE, source=source, head=head_of(applied), failure="", **changes)
                 return
         applied, reached = catch_up(tenant)
 

@@ -2,6 +2,7 @@
 
 from tenants.models.association import Role, UserTenantAssociation
 from tenants.models.installation import Installation
+from tenants.models.invitation import Invitation
 from tenants.models.kept_reply import KeptReply
 from tenants.models.rollout import Rollout, RolloutAttempt
 from tenants.models.server import Server
@@ -10,6 +11,7 @@ from tenants.models.tenant import Tenant
 
 __all__ = [
     "Installation",
+    "Invitation",
     "KeptReply",
     "Role",
     "Rollout",

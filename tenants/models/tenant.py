@@ -29,14 +29,18 @@ TRANSITIONS = (
     Transition(TenantState.ACTIVE, TenantState.SUSPENDED, "staff", "it must not be served for a while"),
     Transition(TenantState.SUSPENDED, TenantState.ACTIVE, "staff", "it is served again, at the fleet's head"),
     Transition(TenantState.ACTIVE, TenantState.DELETING, "owner or staff", "it leaves"),
-    Transition(TenantState.SUSPENDED, TenantState.DELETING, "owner or staff", "it leaves"),
+    Transition(TenantState.SUSPENDED, TenantState.DELETING, "staff", "it leaves"),
+    Transition(TenantState.DELETING, TenantState.ACTIVE, "owner or staff", "it stays, as long as its grace lasts"),
+    Transition(TenantState.DELETING, TenantState.SUSPENDED, "owner or staff", "the same; it was suspended before"),
+    Transition(TenantState.DELETING, TenantState.PROVISIONING, "staff", "the same; it was not ready before"),
 )
 """Every change of state there is. One that is not here raises ``TransitionError``."""
 
 
 CREDENTIALS = ("credentials_generation", "credentials_key", "credentials_pending_key")
+DELETION = ("delete_at", "returns_to")
 
-KEPT_BY_SILO = frozenset({"state", "failure", "head", *CREDENTIALS})
+KEPT_BY_SILO = frozenset({"state", "failure", "head", *CREDENTIALS, *DELETION})
 """Fields that only conditional UPDATEs write, never an instance that was read earlier."""
 
 
@@ -73,6 +77,12 @@ class Tenant(models.Model):
     )
     credentials_pending_key = models.CharField(
         max_length=16, blank=True, default="", editable=False, help_text="That of the next, while it is rotated."
+    )
+    delete_at = models.DateTimeField(
+        null=True, editable=False, help_text="While it is deleting: from when on its database may be dropped."
+    )
+    returns_to = models.CharField(
+        max_length=16, blank=True, editable=False, help_text="While it is deleting: its state if that is taken back."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -6,8 +6,8 @@ import pytest
 from django.db import connection
 
 from accounts.models import User
-from tenants.errors import LastOwnerError, ProvisioningError
-from tenants.members import remove_member
+from tenants.errors import LastOwnerError, NotMemberError, ProvisioningError, RoleError
+from tenants.members import add_member, change_role, remove_member
 from tenants.models import Role, Rollout, RolloutAttempt, Server, Tenant, UserTenantAssociation
 from tests.support.fleet import drop_tenant
 from tests.support.problems import wrong_fields
@@ -32,7 +32,8 @@ class MyTenants:
         assert as_user(dave).get(TENANTS).json()["results"] == []
 
     def test_say_nothing_of_where_their_database_lives(self, as_user, acme, alice):
-        assert set(as_user(alice).get(ACME).json()) == {"id", "slug", "name", "state", "role", "created_at"}
+        shown = {"id", "slug", "name", "state", "role", "labels", "delete_at", "created_at"}
+        assert set(as_user(alice).get(ACME).json()) == shown
 
     def test_are_denied_to_nobody(self, api):
         assert api.get(TENANTS).status_code == 401
@@ -96,17 +97,75 @@ class MakingATenant:
         assert as_user(dave).post(TENANTS, {"slug": "acme"}).status_code == 409
 
 
-class RenamingATenant:
-    def test_is_for_owners(self, as_user, acme, alice):
-        reply = as_user(alice).patch(ACME, {"name": "Acme International", "slug": "other", "state": "suspended"})
+class ChangingATenant:
+    def test_is_changing_its_name_slug_and_labels(self, as_user, acme, alice):
+        changes = {"name": "Acme International", "slug": "acme-group", "labels": {"plan": "pro"}}
+        reply = as_user(alice).patch(ACME, changes)
         assert reply.status_code == 200
+        assert reply.json().items() >= changes.items()
         acme.refresh_from_db()
-        assert (acme.name, acme.slug, acme.state) == ("Acme International", "acme", "active")
+        assert {field: getattr(acme, field) for field in changes} == changes
 
-    @pytest.mark.parametrize("role", ["admin", "member", "viewer"])
-    def test_is_for_no_other_role(self, as_user, acme, bob, role):
-        give_role(acme, bob, role)
-        assert as_user(bob).patch(ACME, {"name": "x"}).status_code == 403
+    def test_changes_nothing_else(self, as_user, acme, alice):
+        forged = {"state": "suspended", "id": "x", "server": "x", "head": {}, "delete_at": None}
+        assert as_user(alice).patch(ACME, forged).status_code == 200
+        changed = Tenant.objects.get(pk=acme.pk)
+        assert (changed.state, changed.server, changed.head) == (acme.state, acme.server, acme.head)
+
+    def test_has_the_old_slug_stop_working_at_once(self, as_user, acme, alice):
+        client = as_user(alice)
+        client.patch(ACME, {"slug": "acme-group"})
+        assert client.get(ACME).status_code == 404
+        assert client.get(f"{TENANTS}acme-group/documents/").status_code == 200
+
+    def test_leaves_the_old_slug_to_others(self, as_user, acme, alice, globex, carol):
+        as_user(alice).patch(ACME, {"slug": "acme-group"})
+        assert as_user(carol).patch(f"{TENANTS}globex/", {"slug": "acme"}).status_code == 200
+        assert as_user(alice).get(ACME).status_code == 404
+        assert as_user(carol).get(ACME).json()["id"] == str(globex.pk)
+
+    def test_refuses_a_slug_that_is_taken(self, as_user, acme, globex, alice):
+        assert as_user(alice).patch(ACME, {"slug": "globex", "name": "x"}).status_code == 409
+        assert as_user(alice).get(ACME).json()["name"] != "x"
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            *({"slug": slug} for slug in ("", "Acme", "a b", "a" * 70, "acme\n", None)),
+            *({"name": name} for name in ("", "a" * 201, "a\0b", None)),
+            *(
+                {"labels": labels}
+                for labels in (["a"], {"a b": "c"}, {"a": "b" * 201}, {"a": ["b"]}, {"a": "\0"}, None)
+            ),
+            {"labels": {str(number): "" for number in range(51)}},
+        ],
+    )
+    def test_refuses_what_is_no_slug_name_or_label(self, as_user, acme, alice, changes):
+        refused = as_user(alice).patch(ACME, changes)
+        assert refused.status_code == 400
+        assert set(refused.json()) == set(changes)
+
+
+class SuspendingATenant:
+    SUSPEND, RESUME = (f"/api/v1/fleet/tenants/acme/{order}/" for order in ("suspend", "resume"))
+
+    def test_is_for_staff(self, api, as_user, acme, alice):
+        for path in (self.SUSPEND, self.RESUME):
+            assert api.post(path).status_code == 401
+            assert as_user(alice).post(path).status_code == 403
+
+    def test_takes_it_out_of_service_until_it_is_resumed(self, as_user, acme, bob, erin):
+        staff, member = as_user(erin), as_user(bob)
+        assert staff.post(self.SUSPEND).json()["state"] == "suspended"
+        assert member.get(ACME).status_code == 503
+        assert staff.post(self.RESUME).json()["state"] == "active"
+        assert member.get(f"{ACME}documents/").status_code == 200
+
+    def test_is_409_where_it_cannot_be(self, as_user, acme, erin):
+        assert as_user(erin).post(self.RESUME).status_code == 409
+
+    def test_is_404_of_nobody(self, as_user, erin):
+        assert as_user(erin).post("/api/v1/fleet/tenants/nowhere/suspend/").status_code == 404
 
 
 class ATenantThatCannotBeServed:
@@ -202,6 +261,53 @@ class Members:
         assert api.post(MEMBERS, {"email": bob.email}).status_code == 401
         assert api.patch(f"{MEMBERS}{bob.pk}/", {"role": "admin"}).status_code == 401
         assert api.delete(f"{MEMBERS}{bob.pk}/").status_code == 401
+
+
+class Leaving:
+    @pytest.mark.parametrize("role", ["admin", "member", "viewer"])
+    def test_is_for_everyone(self, as_user, acme, bob, role):
+        give_role(acme, bob, role)
+        client = as_user(bob)
+        assert client.post(f"{ACME}leave/").status_code == 204
+        assert client.get(ACME).status_code == 404
+
+    def test_is_not_for_the_last_owner(self, as_user, acme, alice, bob):
+        client = as_user(alice)
+        assert client.post(f"{ACME}leave/").status_code == 409
+        give_role(acme, bob, "owner")
+        assert client.post(f"{ACME}leave/").status_code == 204
+
+
+class AMemberWhoseRoleChangesMeanwhile:
+    """It was looked at when the request came in, and is looked at again when the others wait."""
+
+    @pytest.fixture
+    def place(self, acme, alice, bob):
+        give_role(acme, bob, "admin")
+        return UserTenantAssociation.objects.get(tenant=acme, user=bob)
+
+    def test_lets_nobody_in(self, acme, place, dave):
+        give_role(acme, place.user, "viewer")
+        with pytest.raises(RoleError):
+            add_member(acme, dave, "viewer", by=place)
+
+    def test_does_not_take_out_who_was_made_an_owner(self, acme, place, dave):
+        add_member(acme, dave, "member")
+        member = UserTenantAssociation.objects.get(user=dave)
+        give_role(acme, dave, "owner")
+        with pytest.raises(RoleError):
+            remove_member(member, by=place)
+
+    def test_changes_nobody_when_taken_out(self, acme, place, dave):
+        member = add_member(acme, dave, "member")
+        UserTenantAssociation.objects.filter(pk=place.pk).delete()
+        with pytest.raises(RoleError):
+            change_role(member, "viewer", by=place)
+
+    def test_is_not_made_a_member_again(self, acme, place):
+        UserTenantAssociation.objects.filter(pk=place.pk).delete()
+        with pytest.raises(NotMemberError):
+            change_role(place, "viewer")
 
 
 class Owners:

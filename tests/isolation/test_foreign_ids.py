@@ -5,18 +5,21 @@ The endpoints are read from the URL configuration, so that a new one is tested o
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils import timezone
 
 from tenant_data.files import store_upload
 from tenant_data.models import Document, File
 from tenants.context import use_tenant
-from tenants.models import Role, UserTenantAssociation
+from tenants.models import Invitation, Role, UserTenantAssociation
 from tenants.testing import assert_isolated
 
+WEEK = timedelta(days=7)
 PREFIX = "/api/v1/tenants/{slug}/"
 BODY = {"title": "x", "name": "x", "email": "carol@example.com", "role": "owner"}
 
@@ -47,11 +50,12 @@ def send(client, path, method, **names):
 
 @pytest.fixture
 def acmes(acme, bob):
-    """Ids of what acme has: a file, a document that needs it, a member."""
+    """Ids of what acme has: a file, a document that needs it, a member, an invitation."""
     with use_tenant(acme):
         file = store_upload("secret.txt", [b"acme's own"], "text/plain", bob.pk)
         document = Document.objects.create(title="Secret", owner_id=bob.pk, file=file)
-    return {"files": file.pk, "documents": document.pk, "members": bob.pk}
+    invitation = Invitation.objects.create(tenant=acme, email="dave@example.com", expires_at=timezone.now() + WEEK)
+    return {"files": file.pk, "documents": document.pk, "members": bob.pk, "invitations": invitation.pk}
 
 
 def for_path(path, those):
@@ -148,7 +152,7 @@ class ABody:
 
 
 class AQuery:
-    @pytest.mark.parametrize("collection", ["files", "documents", "members"])
+    @pytest.mark.parametrize("collection", ["files", "documents", "members", "invitations"])
     def test_never_shows_another_tenants_rows(self, as_user, acmes, carol, collection):
         path = f"/api/v1/tenants/globex/{collection}/"
         asked = {"tenant": "acme", "slug": "acme", "id": str(acmes[collection]), "ordering": "tenant__slug"}

@@ -18,11 +18,14 @@ from tenants.errors import (
 from tenants.management.actions import (
     audit,
     create,
+    delete,
     drift,
     gc_files,
     heads,
     history,
     pgbouncer,
+    purge,
+    rename,
     resume,
     rollback,
     rollout,
@@ -31,6 +34,7 @@ from tenants.management.actions import (
     settle,
     show,
     suspend,
+    undelete,
 )
 from tenants.management.actions import list as list_action
 
@@ -47,8 +51,12 @@ ACTIONS: dict[str, Any] = {
     "audit": audit,
     "rotate": rotate,
     "pgbouncer": pgbouncer,
+    "rename": rename,
     "suspend": suspend,
     "resume": resume,
+    "delete": delete,
+    "undelete": undelete,
+    "purge": purge,
     "run": run,
     "gc-files": gc_files,
 }

@@ -1,0 +1,108 @@
+"""A tenant leaves: out of service at once, gone when its grace is over, and until then it may be taken back.
+
+What drops it and what takes it back exclude each other: both hold the tenant's lock on its server, and ask main, by
+main's clock, whether the grace is over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.db.models import QuerySet
+from django.db.models.functions import Now
+
+from tenants.databases.clone import close_connections, drop, exists
+from tenants.databases.provision import PROVISION_LOCK
+from tenants.databases.roles import drop_role
+from tenants.databases.sessions import LOCK_WAIT, maintenance, require_exists, take_server_lock
+from tenants.errors import TenantBusyError, TransitionError
+from tenants.lifecycle import reopen
+from tenants.models import Tenant
+from tenants.models.tenant import TenantState
+from tenants.routing.registry import directory
+from tenants.signals import tenant_purged
+
+if TYPE_CHECKING:
+    from psycopg2.extensions import cursor as Cursor
+
+
+def begin_deletion(tenant: Tenant, *, grace: timedelta | None = None) -> None:
+    """Take a tenant out of service; after ``grace`` (default: ``TENANT_DELETE_GRACE``) it may be purged.
+
+    Raises ``TransitionError``. Harmless on one that is being deleted: what was cut off between main and the server is
+    completed, and a shorter grace counts.
+    """
+    _refresh(tenant)
+    delete_at = Now() + (settings.TENANT_DELETE_GRACE if grace is None else grace)
+    if tenant.state != Tenant.State.DELETING:
+        tenant.move_to(
+            Tenant.State.DELETING, source=TenantState(tenant.state), delete_at=delete_at, returns_to=tenant.state
+        )
+    elif grace is not None:
+        Tenant.objects.filter(pk=tenant.pk, state=Tenant.State.DELETING, delete_at__gt=delete_at).update(
+            delete_at=delete_at
+        )
+    _refresh(tenant)
+    with maintenance(tenant.server) as cursor:
+        if exists(cursor, tenant.alias):
+            close_connections(cursor, tenant.alias)
+    directory.forget(tenant)
+
+
+def undo_deletion(tenant: Tenant) -> None:
+    """Bring a tenant back to the state it had, at the fleet's head where that is active.
+
+    Raises ``TransitionError`` where it is not being deleted or its grace is over, ``TenantBusyError``,
+    ``ProvisioningError``, ``DatabaseMissingError``. Cut off, it may be done again.
+    """
+    with _alone(tenant) as cursor:
+        if not Tenant.objects.filter(pk=tenant.pk, state=Tenant.State.DELETING, delete_at__gt=Now()).exists():
+            raise TransitionError(f"{tenant.slug} is not being deleted, or its grace is over", tenant=tenant.slug)
+        _refresh(tenant)
+        back = {"delete_at": None, "returns_to": ""}
+        if tenant.returns_to == Tenant.State.ACTIVE:
+            require_exists(tenant)
+            reopen(cursor, tenant, source=Tenant.State.DELETING, **back)
+        else:
+            tenant.move_to(TenantState(tenant.returns_to), source=Tenant.State.DELETING, **back)
+    directory.forget(tenant)
+
+
+def due() -> QuerySet[Tenant]:
+    """Tenants whose grace is over, the longest first."""
+    over = Tenant.objects.filter(state=Tenant.State.DELETING, delete_at__lte=Now())
+    return over.select_related("server").order_by("delete_at")
+
+
+def purge(tenant: Tenant) -> bool:
+    """Drop all there is of a tenant whose grace is over; False where there is nothing to do any more.
+
+    The row in main goes last, and every step passes over what is done: killed at any line, the next purge finds the
+    tenant again and goes on. Raises ``TenantBusyError``, psycopg2's errors, and those of the receivers.
+    """
+    with _alone(tenant) as cursor:
+        if not due().filter(pk=tenant.pk).exists():
+            return False
+        drop(cursor, tenant.alias)
+        drop_role(cursor, tenant.alias)
+        tenant_purged.send(sender=Tenant, alias=tenant.alias)
+        # Not tenant.delete(), after which the instance has no id to be named by.
+        Tenant.objects.filter(pk=tenant.pk).delete()
+    return True
+
+
+@contextmanager
+def _alone(tenant: Tenant) -> Iterator[Cursor]:
+    """A session on the tenant's server, the only one that makes, drops or reopens this tenant's database."""
+    with maintenance(tenant.server) as cursor:
+        if not take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=LOCK_WAIT):
+            raise TenantBusyError(f"another process is at {tenant.slug}", tenant=tenant.slug)
+        yield cursor
+
+
+def _refresh(tenant: Tenant) -> None:
+    tenant.refresh_from_db(fields=["state", "delete_at", "returns_to"])
