@@ -21,5 +21,9 @@ class TooManyTriesError(AccountError):
         self.wait_s = ceil(wait.total_seconds())
 
 
+class PasswordChangedError(AccountError):
+    """The password was changed meanwhile; log in again."""
+
+
 class InvalidLinkError(AccountError):
     """This link was used already, has expired or was cut short; ask for a new one."""

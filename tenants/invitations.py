@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -23,6 +24,9 @@ GOOD_FOR = timedelta(days=7)
 INVITED_BY_TENANT = Policy("invited by", free=100, first=timedelta(seconds=10), longest=timedelta(minutes=15))
 """So that a tenant is no way to write to the whole world."""
 
+INVITED = replace(MAIL_TO, kind="invited")
+"""Apart from what else is mailed to an address: invitations keep nobody from a new password."""
+
 _signer = signing.Signer(salt="tenants.invitations")
 
 
@@ -34,7 +38,7 @@ def invite(tenant: Tenant, email: str, role: str, invited_by: User) -> Invitatio
     if tenant.associations.filter(user__email=email).exists():
         raise AlreadyMemberError
     count_try(INVITED_BY_TENANT, tenant.id.hex)
-    count_try(MAIL_TO, email.lower())
+    count_try(INVITED, email.lower())
     now = timezone.now()
     with transaction.atomic(using="default"):
         # Two who invite the same address at once wait for each other here.

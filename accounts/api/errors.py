@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rest_framework import status
-from rest_framework.exceptions import APIException, Throttled
+from rest_framework.exceptions import APIException, AuthenticationFailed, Throttled
 
-from accounts.errors import InvalidLinkError, TooManyTriesError
+from accounts.errors import InvalidLinkError, PasswordChangedError, TooManyTriesError
 
 
 class InvalidLink(APIException):
@@ -29,10 +29,12 @@ class EmailNotVerified(APIException):
 
 @contextmanager
 def as_replies() -> Iterator[None]:
-    """Answer the accounts' own errors with 400, and 429 with ``Retry-After``."""
+    """Answer the accounts' own errors: 400, 401, and 429 with ``Retry-After``."""
     try:
         yield
     except InvalidLinkError as error:
         raise InvalidLink from error
+    except PasswordChangedError as error:
+        raise AuthenticationFailed(str(error)) from error
     except TooManyTriesError as error:
         raise Throttled(wait=error.wait_s) from error

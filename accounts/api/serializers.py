@@ -159,10 +159,7 @@ class NewTokenSerializer(serializers.Serializer[Any]):
         """The row, and the token itself."""
         expiry: datetime | None = validated_data.get("expiry")
         lifetime = expiry - timezone.now() if expiry else knox_settings.TOKEN_TTL
-        made: tuple[Token, str] = Token.objects.create(
-            user=validated_data["user"], name=validated_data["name"], expiry=lifetime
-        )
-        return made
+        return Token.objects.issue(validated_data["user"], name=validated_data["name"], lifetime=lifetime)
 
 
 class MadeTokenSerializer(TokenSerializer):

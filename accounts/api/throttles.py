@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.core.cache import caches
+from django.db import transaction
 from django.http import HttpRequest
 from rest_framework.throttling import AnonRateThrottle
 
@@ -21,6 +22,7 @@ class RegistrationThrottle(AnonRateThrottle):
 
 def count_mail(request: HttpRequest, email: str) -> None:
     """Count an e-mail that somebody asks for, sent or not; raises ``TooManyTriesError``."""
-    count_try(MAIL_FROM, sender_of(request))
-    count_try(MAIL_TO, email.strip().lower())
+    with transaction.atomic(using="default"):
+        count_try(MAIL_FROM, sender_of(request))
+        count_try(MAIL_TO, email.strip().lower())
     sweep()

@@ -11,6 +11,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from accounts.api.errors import as_replies
 from accounts.api.examples import TOKEN
 from accounts.api.serializers import MadeTokenSerializer, NewTokenSerializer, TokenSerializer
 from accounts.models import Token, User
@@ -50,7 +51,8 @@ class TokensView(ListAPIView[Token]):
     def post(self, request: Request) -> Response:
         new = NewTokenSerializer(data=request.data)
         new.is_valid(raise_exception=True)
-        row, token = new.save(user=cast(User, request.user))
+        with as_replies():
+            row, token = new.save(user=cast(User, request.user))
         row.token = token
         return Response(MadeTokenSerializer(row, context=self.get_serializer_context()).data, status=201)
 

@@ -104,7 +104,8 @@ def log_in(request: Request, user: User) -> Any:
     if settings.EMAIL_VERIFICATION and user.email_verified_at is None:
         raise EmailNotVerified
     name = request.headers.get("User-Agent", "")[:100].replace("\0", "") or "log-in"
-    row, token = Token.objects.create(user=user, expiry=knox_settings.TOKEN_TTL, name=name)
+    with as_replies():
+        row, token = Token.objects.issue(user, name=name, lifetime=knox_settings.TOKEN_TTL)
     user_logged_in.send(sender=User, request=request._request, user=user)
     return LoggedInSerializer({"token": token, "expiry": row.expiry, "user": user}).data
 

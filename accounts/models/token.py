@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from knox.models import AbstractAuthToken, AuthTokenManager
 
+from accounts.errors import PasswordChangedError
+
+if TYPE_CHECKING:
+    from accounts.models.user import User
+
 
 class TokenManager(AuthTokenManager):
-    """Makes tokens: ``create(user=..., expiry=<timedelta>, name=...)`` gives the row and the token itself."""
+    """Makes tokens; knox's ``create`` gives the row and the token itself."""
+
+    def issue(self, user: User, *, name: str, lifetime: timedelta) -> tuple[Token, str]:
+        """A token for a user who has shown who he is: the row, and the token itself.
+
+        The race: his password is changed after it, or another token, was looked at, which ends all tokens there are.
+        This one must not be made after that. Raises ``PasswordChangedError``.
+        """
+        with transaction.atomic(using="default"):
+            fresh = type(user)._default_manager.select_for_update().get(pk=user.pk)
+            if fresh.password != user.password:
+                raise PasswordChangedError
+            made: tuple[Token, str] = self.create(user=user, expiry=lifetime, name=name)
+        return made
 
     def alive(self) -> models.QuerySet[Token]:
         """Those that have not expired. The others go when their user next uses one that has not."""

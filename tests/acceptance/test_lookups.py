@@ -10,7 +10,9 @@ from django.db import connections, transaction
 
 from tenants.context import use_tenant
 from tenants.errors import UnknownTenantError
+from tenants.lifecycle import edit
 from tenants.models import Server, Tenant
+from tenants.routing import registry
 from tenants.routing.connections import databases
 from tenants.routing.pool import process_pool
 from tenants.routing.registry import TenantDirectory
@@ -96,6 +98,15 @@ class AChange:
         idle = process_pool().numbers()["idle"]
         fleet.manage("tenants", "suspend", "first")
         wait_until(lambda: process_pool().numbers()["idle"] == idle - 1)
+
+    def test_of_a_slug_is_known_here_before_main_tells(self, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+        here = registry.directory
+        here.remember_lookups()
+        wait_until(lambda: is_remembered(here, "first"))
+        monkeypatch.setattr(here.news, "_heard", lambda change: None)
+        edit(tenant, slug="renamed")
+        assert not finds(here, "first")
+        assert finds(here, "renamed")
 
     def test_of_a_slug_is_known_under_both(self, remembering: TenantDirectory, tenant: Tenant) -> None:
         assert not finds(remembering, "renamed")

@@ -1,18 +1,21 @@
 """Changing a password, getting a new one by e-mail, and verifying an address."""
 
+import threading
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
 
 import pytest
 from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.core.management import call_command
+from django.db import connection
 from django.utils import timezone
 
+from accounts import links
 from accounts.brakes import MAIL_TO, PRESENT_PASSWORD
+from accounts.errors import InvalidLinkError, PasswordChangedError
 from accounts.models import Token, User
 from tests.support.letters import letters, link_in
-
-pytestmark = pytest.mark.django_db
 
 OLD, NEW = "correct horse battery", "staple battery horse"
 EMAIL = "frank@example.com"
@@ -23,7 +26,7 @@ LOGIN, ME, PASSWORD, RESET, REGISTER, VERIFY = (
 
 
 @pytest.fixture
-def frank():
+def frank(db):
     return User.objects.create_user(EMAIL, OLD)
 
 
@@ -70,7 +73,7 @@ class ChangingAPassword:
     def test_refuses_a_weak_one(self, as_user, frank):
         assert change(as_user(frank), password="12345").status_code == 400
 
-    def test_is_denied_to_nobody(self, api):
+    def test_is_denied_to_nobody(self, api, db):
         assert change(api).status_code == 401
 
     def test_by_somebody_else_ends_all_tokens(self, as_user, frank, monkeypatch):
@@ -142,8 +145,6 @@ class AForgottenPassword:
 
     def test_is_answered_before_the_mail_is_sent(self, api, frank, monkeypatch):
         """A mail server takes its time, and would tell by it that there is somebody."""
-        import threading
-
         sent, answered = threading.Event(), threading.Event()
 
         def deliver(message):
@@ -168,13 +169,55 @@ class AForgottenPassword:
         assert "evil.example" not in letters()[0].body
 
 
+class TwoWhoComeAtOnce:
+    def test_set_one_password_by_one_link(self, fleet, monkeypatch):
+        """Both look at the link before either has set a password, unless the second waits for the first."""
+        frank = User.objects.create_user(EMAIL, OLD)
+        links.send_reset(EMAIL)
+        link = link_in(letters()[-1]).rstrip("/").rpartition("/")[2]
+        both, refused = threading.Barrier(2), []
+        check = PasswordResetTokenGenerator.check_token
+
+        def checks_as_the_other_does(tokens, user, token):
+            checked = check(tokens, user, token)
+            with suppress(threading.BrokenBarrierError):
+                both.wait(timeout=0.3)
+            return checked
+
+        def reset(password):
+            try:
+                links.reset_password(link, password)
+            except InvalidLinkError as error:
+                refused.append(error)
+            finally:
+                connection.close()
+
+        monkeypatch.setattr(PasswordResetTokenGenerator, "check_token", checks_as_the_other_does)
+        threads = [threading.Thread(target=reset, args=[password]) for password in (NEW, "other battery horse")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(refused) == 1
+        frank.refresh_from_db()
+        assert not frank.check_password(OLD)
+
+    def test_leave_no_token_of_the_old_password(self, frank):
+        """One logs in by the old password; it is changed between that and the making of the token."""
+        known = User.objects.get(pk=frank.pk)
+        frank.set_password(NEW)
+        frank.save()
+        with pytest.raises(PasswordChangedError):
+            Token.objects.issue(known, name="late", lifetime=timedelta(days=1))
+
+
 class AnAddress:
     @pytest.fixture(autouse=True)
     def _must_be_verified(self, settings):
         settings.EMAIL_VERIFICATION = True
 
     @pytest.fixture
-    def link(self, api):
+    def link(self, api, db):
         assert api.post(REGISTER, {"email": EMAIL, "password": OLD}).status_code == 201
         return link_in(letters()[-1])
 
@@ -204,11 +247,11 @@ class AnAddress:
         api.post(link_in(letters()[-1]), {"password": NEW})
         assert can_log_in(api, NEW)
 
-    def test_of_whoever_was_made_on_the_server_is_taken_as_it_is(self, api):
+    def test_of_whoever_was_made_on_the_server_is_taken_as_it_is(self, api, db):
         User.objects.create_superuser(EMAIL, OLD)
         assert can_log_in(api, OLD)
 
-    def test_need_not_be_verified_by_default(self, api, settings):
+    def test_need_not_be_verified_by_default(self, api, db, settings):
         from platform_site import settings as platform_settings
 
         settings.EMAIL_VERIFICATION = platform_settings.EMAIL_VERIFICATION
@@ -260,11 +303,11 @@ class ATokenByName:
     def test_is_refused_without_a_name(self, as_user, frank):
         assert self.make(as_user(frank), name="").status_code == 400
 
-    def test_is_denied_to_nobody(self, api):
+    def test_is_denied_to_nobody(self, api, db):
         assert api.get(self.TOKENS).status_code == self.make(api).status_code == 401
 
     @pytest.mark.parametrize("token", ["\xff", "a\xe4", "ab-cd", "x" * 2000])
-    def test_that_is_none_lets_nobody_in(self, api, token):
+    def test_that_is_none_lets_nobody_in(self, api, db, token):
         api.credentials(HTTP_AUTHORIZATION=f"Token {token}")
         assert api.get(ME).status_code == 401
 
@@ -289,7 +332,7 @@ class LoggingOutEverywhere:
         as_user(frank).post(self.EVERYWHERE)
         assert grace.get(ME).status_code == 200
 
-    def test_is_denied_to_nobody(self, api):
+    def test_is_denied_to_nobody(self, api, db):
         assert api.post(self.EVERYWHERE).status_code == 401
 
     def test_here_ends_the_session_of_a_browser(self, client, frank):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -57,7 +58,8 @@ def with_ids(path: str) -> str:
 
 
 def deed_at(path: str, method: str) -> Deed:
-    return deed_of(resolve(with_ids(path)).func.view_class, method)
+    view: Any = resolve(with_ids(path)).func
+    return deed_of(view.view_class, method)
 
 
 class ThePaper:

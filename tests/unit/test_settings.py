@@ -45,6 +45,32 @@ def printed_setting(name: str) -> tuple[str, str]:
     return "-c", f"from platform_site import settings; print(settings.{name})"
 
 
+class Mail:
+    def test_goes_to_stdout_where_no_server_is_named(self):
+        assert environment.email("EMAIL_URL")["EMAIL_BACKEND"].endswith("console.EmailBackend")
+
+    def test_goes_to_the_server_of_the_url(self, variable):
+        variable("EMAIL_URL", "smtp+tls://silo:p%40ss@mail.silo.example:587")
+        found = environment.email("EMAIL_URL")
+        assert (found["EMAIL_HOST"], found["EMAIL_PORT"], found["EMAIL_USE_TLS"]) == ("mail.silo.example", 587, True)
+        assert found["EMAIL_HOST_PASSWORD"] == "p@ss"
+
+    @pytest.mark.parametrize("value", ["mail.silo.example", "http://user:secret@host", "smtp://user:secret@host:port"])
+    def test_is_refused_without_repeating_the_password(self, variable, value):
+        variable("EMAIL_URL", value)
+        with pytest.raises(ImproperlyConfigured, match="EMAIL_URL cannot be read") as refused:
+            environment.email("EMAIL_URL")
+        assert "secret" not in str(refused.value)
+
+    def test_leads_to_the_first_host_unless_told(self, variable):
+        assert environment.site_url("SITE_URL", hosts=[".silo.example"], debug=False) == "https://silo.example"
+        variable("SITE_URL", "https://app.silo.example/")
+        assert environment.site_url("SITE_URL", hosts=["x"], debug=False) == "https://app.silo.example"
+        variable("SITE_URL", "silo.example")
+        with pytest.raises(ImproperlyConfigured, match="SITE_URL"):
+            environment.site_url("SITE_URL", hosts=["x"], debug=False)
+
+
 class Start:
     def test_says_in_one_line_what_is_wrong(self, in_fresh_process):
         done = in_fresh_process("manage.py", "check", DEBUG="perhaps")

@@ -31,6 +31,7 @@ def run(options: dict[str, Any], out: TextIO) -> int:
         "members": {one.user.email: one.role for one in tenant.associations.select_related("user")},
         "database": _database(tenant),
         "failure": tenant.failure or None,
+        "delete_at": tenant.delete_at.isoformat(timespec="seconds") if tenant.delete_at else None,
     }
     if options["format"] == "json":
         out.write(json.dumps(shown) + "\n")
