@@ -40,14 +40,16 @@ class BrakedBackend(ModelBackend):
         with transaction.atomic(using="default"):
             known = is_known(LOG_IN_TO_FROM, email, sender)
             account = (LOG_IN_TO_FROM, email, sender) if known else (LOG_IN_TO, email)
-            # Always in this order, or two could wait for each other.
+            # Here and below always the account first, or two could wait for each other.
             count_try(*account)
             count_try(LOG_IN_FROM, sender)
         user: User | None = super().authenticate(request, username=email, password=password)
         if user is None:
             sweep()
             return None
-        take_back(*account)
-        take_back(LOG_IN_FROM, sender)
-        remember(LOG_IN_TO_FROM, email, sender)
+        with transaction.atomic(using="default"):
+            if not known:
+                take_back(LOG_IN_TO, email)
+            remember(LOG_IN_TO_FROM, email, sender)
+            take_back(LOG_IN_FROM, sender)
         return user

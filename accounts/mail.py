@@ -19,17 +19,17 @@ def send(template: str, to: str, **context: Any) -> None:
     """Send ``<template>.txt``, whose first line is the subject. Returns at once: a reply that took as long as a mail
     server takes would tell that there was somebody to write to. A mail that cannot be sent is logged.
 
-    The process does not end before the thread has: what was begun is sent, unless the process is killed.
+    What ``context`` holds was read from the database before: nothing is, in the background. The process does not end
+    before the thread has: what was begun is sent, unless the process is killed.
     """
-    text = render_to_string(f"{template}.txt", {"site_url": settings.SITE_URL, **context})
-    subject, _, body = text.partition("\n")
-    message = EmailMessage(" ".join(subject.split()), body.lstrip("\n"), to=[to])
-    threading.Thread(target=_deliver, args=[message, template], name=THREAD).start()
+    threading.Thread(target=_deliver, args=[template, to, context], name=THREAD).start()
 
 
-def _deliver(message: EmailMessage, template: str) -> None:
+def _deliver(template: str, to: str, context: dict[str, Any]) -> None:
     try:
-        message.send()
+        text = render_to_string(f"{template}.txt", {"site_url": settings.SITE_URL, **context})
+        subject, _, body = text.partition("\n")
+        EmailMessage(" ".join(subject.split()), body.lstrip("\n"), to=[to]).send()
     except Exception:
         # Nobody waits for an answer any more; without the address, which is nobody else's business.
         logger.exception("An e-mail (%s) could not be sent; see EMAIL_URL", template)
