@@ -30,7 +30,7 @@ class VerificationsView(OpenView):
         responses={202: SentSerializer},
         examples=[
             OpenApiExample("Alice asks again", value={"email": "alice@example.com"}, request_only=True),
-            OpenApiExample("Whoever asks", value={"detail": SENT}, response_only=True),
+            OpenApiExample("Whoever asks", value={"detail": SENT}, response_only=True, status_codes=["202"]),
         ],
     )
     def post(self, request: Request) -> Response:

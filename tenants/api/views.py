@@ -116,6 +116,7 @@ class TenantView(Tagged, GenericAPIView[UserTenantAssociation]):
                 "Alice gives acme up",
                 value=ACME | {"state": "deleting", "delete_at": "2026-12-22T09:30:00Z"},
                 response_only=True,
+                status_codes=["202"],
             )
         ],
     )
