@@ -36,6 +36,12 @@ def begin_deletion(tenant: Tenant, *, grace: timedelta | None = None) -> None:
     Raises ``TransitionError``. Harmless on one that is being deleted: what was cut off between main and the server is
     completed, and a shorter grace counts.
     """
+    mark_deleting(tenant, grace=grace)
+    close_deleting(tenant)
+
+
+def mark_deleting(tenant: Tenant, *, grace: timedelta | None = None) -> None:
+    """The first half, in main. Raises ``TransitionError``."""
     _refresh(tenant)
     delete_at = Now() + (settings.TENANT_DELETE_GRACE if grace is None else grace)
     if tenant.state != Tenant.State.DELETING:
@@ -47,6 +53,10 @@ def begin_deletion(tenant: Tenant, *, grace: timedelta | None = None) -> None:
             delete_at=delete_at
         )
     _refresh(tenant)
+
+
+def close_deleting(tenant: Tenant) -> None:
+    """The second half, on the server; not before main has committed the first, or a kill would leave it closed."""
     with maintenance(tenant.server) as cursor:
         if exists(cursor, tenant.alias):
             close_connections(cursor, tenant.alias)

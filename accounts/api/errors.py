@@ -12,7 +12,7 @@ from accounts.errors import InvalidLinkError, PasswordChangedError, TooManyTries
 
 
 class InvalidLink(APIException):
-    """400: a link from an e-mail that is not, or no longer, good."""
+    """The link from an e-mail was used already, has expired or was cut short; ask for a new one."""
 
     status_code = status.HTTP_400_BAD_REQUEST
     default_detail = str(InvalidLinkError())
@@ -20,7 +20,7 @@ class InvalidLink(APIException):
 
 
 class EmailNotVerified(APIException):
-    """403: right password, but nobody has said yet that the address is his."""
+    """The e-mail address is not verified yet; follow the link that was mailed, or ask for another one."""
 
     status_code = status.HTTP_403_FORBIDDEN
     default_detail = "Verify your e-mail address first: follow the link we sent, or ask for another one."

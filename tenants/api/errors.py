@@ -54,6 +54,8 @@ SHOWN: tuple[tuple[type[TenantError], int], ...] = (
 )
 """Errors whose own words are for the caller, and their status. The code is the class's name: see ``code_of``."""
 
+_CODES: dict[type[TenantError], str] = {TransitionError: "wrong_state", RoleError: "permission_denied"}
+
 
 class TryLater(APIException):
     """A refusal with ``Retry-After``."""
@@ -121,8 +123,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
 
 def code_of(kind: type[TenantError]) -> str:
     """``TenantExistsError`` is ``tenant_exists``."""
-    if kind is TransitionError:
-        return "wrong_state"
+    if kind in _CODES:
+        return _CODES[kind]
     return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__.removesuffix("Error")).lower()
 
 

@@ -22,6 +22,7 @@ from accounts.api.serializers import LoggedInSerializer, RegisterSerializer
 from accounts.api.views import OpenView, log_in
 from accounts.models import User
 from tenants.api.examples import ACME, INVITATION, INVITED
+from tenants.api.idempotency import Idempotent
 from tenants.api.serializers import TenantSerializer
 from tenants.invitations import accept, find_invitation, invite
 from tenants.members import require_manager
@@ -70,7 +71,7 @@ class RegisterInvitedSerializer(RegisterSerializer):
         examples=[OpenApiExample("One of them", value=INVITATION, response_only=True)],
     )
 )
-class InvitationsView(ListAPIView[Invitation]):
+class InvitationsView(Idempotent, ListAPIView[Invitation]):
     """Who may join a tenant by a link."""
 
     serializer_class = InvitationSerializer

@@ -27,7 +27,7 @@ from tenants.api.serializers import (
     NewTenantSerializer,
     TenantSerializer,
 )
-from tenants.deletion import begin_deletion, undo_deletion
+from tenants.deletion import close_deleting, mark_deleting, undo_deletion
 from tenants.members import add_member, change_role, hold_members, remove_member
 from tenants.models import Tenant, UserTenantAssociation
 from tenants.permissions import Deed, IsTenantMember, membership_of
@@ -123,8 +123,8 @@ class TenantView(Tagged, GenericAPIView[UserTenantAssociation]):
     def delete(self, request: Request, slug: str) -> Response:
         membership = membership_of(request)
         with self._held_tenant(membership):
-            pass
-        begin_deletion(membership.tenant)
+            mark_deleting(membership.tenant)
+        close_deleting(membership.tenant)
         return Response(TenantSerializer(membership).data, status=202)
 
     @contextmanager

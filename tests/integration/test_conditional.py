@@ -7,13 +7,12 @@ import psycopg2
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connections
-from knox.models import AuthToken
 from rest_framework.test import APIClient
 
-from accounts.models import User
+from accounts.models import Token, User
 from tenant_data.api.document_serializers import DocumentSerializer
 from tenant_data.models import File
-from tenants.api.serializers import MemberSerializer, TenantNameSerializer
+from tenants.api.serializers import ChangedTenantSerializer, MemberSerializer
 from tenants.models import Role, UserTenantAssociation
 
 ACME = "/api/v1/tenants/acme/"
@@ -133,7 +132,7 @@ class BetweenTheComparisonAndTheChange:
         return outcome
 
     def test_a_tenant_cannot_change(self, client, acme, monkeypatch):
-        outcome = self.tried(monkeypatch, TenantNameSerializer, "default", "tenants_tenant", acme.pk)
+        outcome = self.tried(monkeypatch, ChangedTenantSerializer, "default", "tenants_tenant", acme.pk)
         assert client.patch(ACME, {"name": "x"}, HTTP_IF_MATCH="*").status_code == 200
         assert outcome == ["locked"]
 
@@ -155,7 +154,7 @@ class TwoWhoChangeWhatBothHaveSeen:
         (initech,) = fleet.make("initech")
         peter = User.objects.create_user("peter@example.com")
         UserTenantAssociation.objects.create(user=peter, tenant=initech, role=Role.OWNER)
-        _, token = AuthToken.objects.create(user=peter)
+        _, token = Token.objects.create(user=peter)
         client = APIClient(HTTP_AUTHORIZATION=f"Token {token}")
         documents = "/api/v1/tenants/initech/documents/"
         address = f"{documents}{client.post(documents, {'title': '0'}).json()['id']}/"

@@ -8,14 +8,13 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection, connections
 from django.utils import timezone
-from knox.models import AuthToken
 from rest_framework.parsers import FileUploadParser
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.test import APIClient, APIRequestFactory, force_authenticate
 
-from accounts.models import User
+from accounts.models import Token, User
 from tenant_data.api.documents import DocumentsView
 from tenant_data.models import Document, File
 from tenants.api import idempotency
@@ -214,7 +213,7 @@ class SentManyTimesAtOnce:
         (initech,) = fleet.make("initech")
         peter = User.objects.create_user("peter@example.com")
         UserTenantAssociation.objects.create(user=peter, tenant=initech, role=Role.OWNER)
-        _, token = AuthToken.objects.create(user=peter)
+        _, token = Token.objects.create(user=peter)
         client, start, statuses = APIClient(HTTP_AUTHORIZATION=f"Token {token}"), threading.Barrier(SENDERS), []
 
         def post():

@@ -145,7 +145,7 @@ class ChangingATenant:
     def test_refuses_what_is_no_slug_name_or_label(self, as_user, acme, alice, changes):
         refused = as_user(alice).patch(ACME, changes)
         assert refused.status_code == 400
-        assert set(refused.json()) == set(changes)
+        assert {str(field).partition(".")[0] for field in wrong_fields(refused)} == set(changes)
 
 
 class SuspendingATenant:

@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0003_tell_of_changes'),
+        ('tenants', '0006_kept_reply'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
