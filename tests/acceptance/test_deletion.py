@@ -13,8 +13,9 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from accounts.models import User
-from tenant_data import storage
 from tenant_data.models import Document
+from tenant_data.storage.contents import contents
+from tenant_data.storage.incoming import Incoming
 from tenants.context import use_tenant
 from tenants.databases.provision import PROVISION_LOCK
 from tenants.databases.sessions import maintenance, take_server_lock
@@ -57,8 +58,9 @@ def tenant(fleet: Fleet) -> Tenant:
     (tenant,) = fleet.make("first")
     owner = User.objects.create_user("peter@example.com")
     UserTenantAssociation.objects.create(tenant=tenant, user=owner, role=Role.OWNER)
-    with storage.receive(tenant.alias, [b"precious"]) as received, use_tenant(tenant):
-        received.move_into_place()
+    with Incoming(tenant.alias, lambda size: None) as incoming, use_tenant(tenant):
+        incoming.write(b"precious")
+        contents().keep(incoming.finish())
         Document.objects.create(title="Precious", owner_id=owner.pk)
     return tenant
 
