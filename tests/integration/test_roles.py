@@ -81,10 +81,10 @@ class TheEndpoints:
         paper = {str(role): on_paper()[str(deed), str(role)] for role in Role}
         found = {}
         for role in reversed(Role):
-            with transaction.atomic():
+            with transaction.atomic(using="default"):
                 UserTenantAssociation.objects.filter(user=bob).update(role=role)
                 found[str(role)] = getattr(as_user(bob), method)(concrete).status_code != 403
-                transaction.set_rollback(True)
+                transaction.set_rollback(True, using="default")
         if (path, method) == (PREFIX, "delete"):
             # The owner may; and what he did to the database is not rolled back with main.
             with maintenance(acme.server) as cursor:
