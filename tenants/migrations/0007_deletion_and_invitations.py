@@ -10,7 +10,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0007_rollout_counts'),
+        ('tenants', '0006_rollout_counts'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -21,7 +21,7 @@ WHERE counted.rollout_id = tenants_rollout.id
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0006_kept_reply'),
+        ('tenants', '0005_kept_reply'),
     ]
 
     operations = [
