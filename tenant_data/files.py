@@ -17,7 +17,7 @@ from django.db.models import ProtectedError
 from tenant_data.content_types import content_type_of
 from tenant_data.errors import FileInUseError
 from tenant_data.limits import current_limits, hold_quota, said_limits
-from tenant_data.models import File
+from tenant_data.models import Document, File
 from tenant_data.names import display_name
 from tenant_data.storage.contents import contents
 from tenant_data.storage.incoming import Incoming, Received
@@ -74,11 +74,12 @@ def open_file(file: File) -> BinaryIO:
 def delete_file(file: File) -> None:
     """Delete a file of the current tenant, and its content once no other file has the same.
 
-    Raises ``FileInUseError`` while a document needs it.
+    Documents in the trash let go of it, and come back without it. Raises ``FileInUseError`` while another needs it.
     """
     sha256 = file.sha256
     try:
         with tenant_atomic():
+            Document.objects.trashed().filter(file=file).update(file=None)
             file.delete()
             # Now, as this may stand inside another transaction, whose end is too late to be told apart.
             connections[required_alias()].check_constraints()

@@ -8,7 +8,7 @@ import os
 
 from platform_site import embedded
 from platform_site.settings import *  # noqa: F403
-from platform_site.settings import DATABASES, INSTALLED_APPS, TENANT_APPS
+from platform_site.settings import DATABASES, INSTALLED_APPS, MIGRATION_MODULES, TENANT_APPS
 
 RUN = os.environ.setdefault("SILO_TEST_RUN", str(os.getpid()))
 SILO_DATA_DIR = embedded.data_dir_of_tests(RUN)
@@ -26,7 +26,7 @@ if "SILO_TEST_MAIN_PORT" in os.environ:
 
 TENANT_APPS = [*TENANT_APPS, "tests.apps.notes"]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.apps.notes"]
-MIGRATION_MODULES = {"notes": os.environ.get("SILO_TEST_MIGRATIONS", "tests.apps.notes.migrations")}
+MIGRATION_MODULES |= {"notes": os.environ.get("SILO_TEST_MIGRATIONS", "tests.apps.notes.migrations")}
 
 
 TENANT_FILES_ROOT = SILO_DATA_DIR / "files"

@@ -37,7 +37,7 @@ class DocumentManager(models.Manager["Document"]):
 
 
 class Document(models.Model):
-    """A title and a body, and perhaps a file, which cannot be deleted while a document needs it, in the trash or not.
+    """A title and a body, and perhaps a file, which cannot be deleted while a document outside the trash needs it.
 
     What it was before each change is kept as a ``DocumentVersion``.
     """

@@ -27,7 +27,6 @@ class Contents:
     A TRUNCATE of all tables would take away what migrations, and receivers of ``post_migrate``, put there.
     """
 
-    tables: tuple[str, ...]
     rows: dict[str, str]
     """By table, as COPY writes them; only of tables that have any."""
     sequences: dict[str, int | None]
@@ -36,31 +35,32 @@ class Contents:
     @classmethod
     def of(cls, tenant: Tenant) -> Contents:
         with owner_session(tenant) as connection, connection.cursor() as cursor:
-            tables = tuple(name for name in connection.introspection.table_names(cursor) if name != "django_migrations")
-            rows = {table: _copied_out(cursor, table) for table in _that_have_rows(cursor, tables)}
+            rows = {table: _copied_out(cursor, table) for table in _that_have_rows(cursor)}
             cursor.execute(_SEQUENCES)
-            return cls(tables, rows, {name: last for name, _, last in cursor.fetchall()})
+            return cls(rows, {name: last for name, _, last in cursor.fetchall()})
 
     def put_back(self, tenant: Tenant) -> None:
-        """Make them the tenant's again. What a test did to the schema stays."""
+        """Make them the tenant's again. What a test did to the schema stays; a table that it made is emptied."""
         # One transaction: keys between tables are checked at its end.
         with (
             owner_session(tenant) as connection,
             transaction.atomic(using=connection.alias),
             connection.cursor() as cursor,
         ):
-            if touched := _that_have_rows(cursor, self.tables):
+            if touched := _that_have_rows(cursor):
                 cursor.execute(sql.SQL("TRUNCATE {} CASCADE").format(sql.SQL(", ").join(map(sql.Identifier, touched))))
             for table, rows in self.rows.items():
                 cursor.copy_expert(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table)), StringIO(rows))
             cursor.execute(_SEQUENCES)
             for name, start, last in cursor.fetchall():
-                fresh = self.sequences[name]
+                fresh = self.sequences.get(name)
                 if last != fresh:
                     cursor.execute("SELECT setval(%s, %s, %s)", [name, fresh or start, fresh is not None])
 
 
-def _that_have_rows(cursor: Any, tables: tuple[str, ...]) -> list[str]:
+def _that_have_rows(cursor: Any) -> list[str]:
+    cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'django_migrations'")
+    tables = [table for (table,) in cursor.fetchall()]
     if not tables:
         return []
     asked = sql.SQL("SELECT {} WHERE EXISTS (SELECT FROM {})")

@@ -599,11 +599,11 @@ class ATenantThatIsNotWhatItShouldBe:
 
     def test_is_found_by_the_drift_command(self, fleet: Fleet, notes: NotesMigrations) -> None:
         acme, _ = fleet.make("first", "second")
-        as_owner(acme, "DROP INDEX document_newest_first")
+        as_owner(acme, "DROP INDEX document_by_title")
         done = fleet.manage("tenants", "drift")
         assert done.returncode == 1
         assert "first: differs" in done.stdout
-        assert "- index CREATE INDEX document_newest_first" in done.stdout
+        assert "- index CREATE INDEX document_by_title" in done.stdout
         assert "1 of 2 tenants drifted" in done.stdout
 
     def test_whose_history_has_a_gap_is_named(self, fleet: Fleet, notes: NotesMigrations) -> None:

@@ -1,6 +1,7 @@
 """Registering, logging in and out, and oneself, over HTTP."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
 from django.core.cache import caches
@@ -12,6 +13,7 @@ from platform_site import settings as platform_settings
 from tests.support.problems import wrong_fields
 
 pytestmark = pytest.mark.django_db
+migration = import_module("accounts.migrations.0002_tokens_brakes_and_verified_emails")
 
 PASSWORD = "correct horse battery"
 REGISTER, LOGIN, LOGOUT, ME = (f"/api/v1/{path}/" for path in ("auth/register", "auth/login", "auth/logout", "me"))
@@ -148,3 +150,16 @@ class AUser:
     def test_needs_an_email(self):
         with pytest.raises(ValueError, match="email"):
             User.objects.create_user("")
+
+
+class TokensOfBefore:
+    def test_are_taken_over_from_knox(self, api, frank):
+        _, token = Token.objects.create(user=frank)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "CREATE TABLE knox_authtoken AS SELECT digest, token_key, created, expiry, user_id FROM accounts_token"
+            )
+            cursor.execute("DELETE FROM accounts_token")
+            cursor.execute(migration.TAKE_OVER_KNOX_TOKENS)
+        assert api.get(ME, HTTP_AUTHORIZATION=f"Token {token}").json()["email"] == frank.email
+        assert "knox_authtoken" not in connection.introspection.table_names()

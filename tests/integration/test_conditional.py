@@ -158,13 +158,13 @@ class TwoWhoChangeWhatBothHaveSeen:
         client = APIClient(HTTP_AUTHORIZATION=f"Token {token}")
         documents = "/api/v1/tenants/initech/documents/"
         address = f"{documents}{client.post(documents, {'title': '0'}).json()['id']}/"
-        for _ in range(ROUNDS):
-            outcomes = self.both_change(client, address)
+        for number in range(ROUNDS):
+            outcomes = self.both_change(client, address, f"this {number}", f"that {number}")
             assert set(outcomes) == {200, 412}
             assert client.get(address).json()["title"] == outcomes[200]
 
-    def both_change(self, client, address):
-        """By status, the title that was sent."""
+    def both_change(self, client, address, *titles):
+        """By status, the title that was sent. None is what it is already: that would change nothing."""
         seen, start, outcomes = client.get(address)["ETag"], threading.Barrier(2), {}
 
         def change(title):
@@ -172,7 +172,7 @@ class TwoWhoChangeWhatBothHaveSeen:
             outcomes[client.patch(address, {"title": title}, HTTP_IF_MATCH=seen).status_code] = title
             connections.close_all()
 
-        threads = [threading.Thread(target=change, args=[title]) for title in ("this", "that")]
+        threads = [threading.Thread(target=change, args=[title]) for title in titles]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -489,6 +489,8 @@ class Deleting:
         assert len(stored(files_root)) == 1
         assert client.delete(f"/api/v1/tenants/acme/documents/{document}/").status_code == 204
         assert client.delete(f"{FILES}{file}/").status_code == 204
+        back = client.post(f"/api/v1/tenants/acme/documents/{document}/restore/")
+        assert (back.status_code, back.json()["file"]) == (200, None)
 
     def test_of_one_tenant_leaves_the_same_content_of_another(self, client, acme, globex, carol, files_root):
         with use_tenant(globex):

@@ -7,6 +7,7 @@ import pytest
 from drf_spectacular.generators import SchemaGenerator
 
 from platform_site.papers import errors_page
+from tenant_data.documents import change
 from tenant_data.files import store_upload
 from tenant_data.models import Document
 from tenants.api.made_examples import METHODS
@@ -91,8 +92,10 @@ class AList:
         Server.objects.get_or_create(name="eu-1")
         with use_tenant(acme):
             store_upload("a.txt", [b"a"], "text/plain", alice.pk)
-            Document.objects.create(title="x")
-        reply = as_user(erin if "/fleet/" in path else alice).get(path.replace("{slug}", "acme"))
+            document = Document.objects.create(title="x")
+            change(document, alice.pk, title="y")
+        path = path.replace("{slug}", "acme").replace("{id}", str(document.pk))
+        reply = as_user(erin if "/fleet/" in path else alice).get(path)
         assert reply.status_code == 200
         dates = [
             (name, value) for row in reply.json()["results"] for name, value in row.items() if name.endswith("_at")

@@ -41,6 +41,11 @@ DEEDS = {
     ("documents/", "post"): Deed.WRITE,
     ("documents/{id}/", "patch"): Deed.WRITE,
     ("documents/{id}/", "delete"): Deed.WRITE,
+    ("documents/{id}/restore/", "post"): Deed.WRITE,
+    ("documents/{id}/versions/", "get"): Deed.READ,
+    ("documents/{id}/versions/{number}/restore/", "post"): Deed.WRITE,
+    ("documents/bulk/", "post"): Deed.WRITE,
+    ("documents/bulk-delete/", "post"): Deed.WRITE,
 }
 """What the endpoints are, written down apart from the code. Others are what their views say."""
 
@@ -54,6 +59,7 @@ def on_paper() -> dict[tuple[str, str], bool]:
 
 def with_ids(path: str) -> str:
     """The path in acme, with ids of nothing."""
+    path = path.replace("{number}", "1")
     return re.sub(r"{\w+}", lambda _: str(uuid4()), path.replace("{slug}", "acme"))
 
 

@@ -40,6 +40,7 @@ def tenant_endpoints(resolver: URLResolver | None = None, before: str = "/") -> 
     return found
 
 
+FROM_THE_TRASH = f"{PREFIX}documents/{{id}}/restore/"
 ENDPOINTS = tenant_endpoints()
 WITH_AN_ID = [(path, method) for path, method in ENDPOINTS if path.count("{") > 1]
 
@@ -54,8 +55,8 @@ def acmes(acme, bob):
     with use_tenant(acme):
         file = store_upload("secret.txt", [b"acme's own"], "text/plain", bob.pk)
         document = Document.objects.create(title="Secret", owner_id=bob.pk, file=file)
-    invitation = Invitation.objects.create(tenant=acme, email="dave@example.com", expires_at=timezone.now() + WEEK)
-    return {"files": file.pk, "documents": document.pk, "members": bob.pk, "invitations": invitation.pk}
+    invited = invitation(acme, "dave@example.com")
+    return {"files": file.pk, "documents": document.pk, "members": bob.pk, "invitations": invited.pk}
 
 
 def for_path(path, those):
@@ -104,7 +105,16 @@ def globexs(globex, carol, dave):
     with use_tenant(globex):
         file = store_upload("mine.txt", [b"globex's own"], "text/markdown", carol.pk)
         document = Document.objects.create(title="Mine", owner_id=carol.pk)
-    return {"files": file, "documents": document, "members": member(globex, dave)}
+    return {
+        "files": file,
+        "documents": document,
+        "members": member(globex, dave),
+        "invitations": invitation(globex, "erin@example.com"),
+    }
+
+
+def invitation(tenant, email):
+    return Invitation.objects.create(tenant=tenant, email=email, expires_at=timezone.now() + WEEK)
 
 
 def member(tenant, user):
@@ -113,13 +123,22 @@ def member(tenant, user):
 
 @pytest.mark.parametrize(("path", "method"), WITH_AN_ID)
 class AnId:
-    def test_of_another_tenant_gives_nothing_away(self, as_user, acmes, globexs, acme, bob, carol, path, method):
+    @pytest.fixture
+    def theirs(self, acmes, acme, bob):
         with use_tenant(acme):
-            theirs = {"files": File.objects.get(), "documents": Document.objects.get(), "members": member(acme, bob)}
+            file, document = File.objects.get(), Document.objects.get()
+        invited = Invitation.objects.get(tenant=acme)
+        return {"files": file, "documents": document, "members": member(acme, bob), "invitations": invited}
+
+    def test_of_another_tenant_gives_nothing_away(self, as_user, theirs, globexs, acme, globex, carol, path, method):
+        if path == FROM_THE_TRASH:
+            for tenant in (acme, globex):
+                with use_tenant(tenant):
+                    Document.objects.update(deleted_at=timezone.now())
         assert_isolated(
             as_user(carol),
             method,
-            path.format(slug="{tenant}", id="{object.pk}", user_id="{object.user_id}"),
+            path.format(slug="{tenant}", id="{object.pk}", user_id="{object.user_id}", number=1),
             own=for_path(path, globexs),
             foreign=for_path(path, theirs),
             data=BODY if method in {"put", "patch"} else None,

@@ -11,6 +11,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from django.apps import apps
+from django.conf import settings
 from django.test import override_settings
 
 from tenants.rollout import disk
@@ -72,7 +73,7 @@ def notes_migrations_in(folder: Path) -> Iterator[NotesMigrations]:
     written = NotesMigrations(folder)
     sys.path.insert(0, str(folder))
     try:
-        with override_settings(MIGRATION_MODULES={"notes": written.package}):
+        with override_settings(MIGRATION_MODULES={**settings.MIGRATION_MODULES, "notes": written.package}):
             yield written
     finally:
         sys.path.remove(str(folder))
