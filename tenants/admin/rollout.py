@@ -40,7 +40,7 @@ class RolloutAdmin(ReadOnlyAdmin):
         "short_id",
         "target",
         "shown_state",
-        "wanted",
+        "shown_wish",
         "total",
         "failed",
         "pending",
@@ -116,6 +116,10 @@ class RolloutAdmin(ReadOnlyAdmin):
     )
     def shown_state(self, rollout: Rollout) -> str:
         return rollout.state
+
+    @display(description="Wanted", ordering="wanted")
+    def shown_wish(self, rollout: Rollout) -> str:
+        return rollout.wanted if rollout.state == Rollout.State.RUNNING else ""
 
     @display(description="Pending")
     def pending(self, rollout: Rollout) -> int:
