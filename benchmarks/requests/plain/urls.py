@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.urls import URLPattern, include, path
+from collections.abc import Sequence
+from typing import Any
+
+from django.urls import URLResolver, include, path
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -22,11 +25,16 @@ class IsMember(BasePermission):
         return request.membership is not None  # type: ignore[attr-defined]
 
 
-def allowed_to(permission: type[BasePermission]) -> list[URLPattern]:
+def allowed_to(permission: type[BasePermission], addresses: Sequence[Any] = of_tenants) -> list[Any]:
     """The same addresses and views, behind this permission in place of Silo's."""
     return [
-        path(str(one.pattern), one.callback.cls.as_view(permission_classes=(permission,)))  # type: ignore[attr-defined]
-        for one in of_tenants
+        path(
+            str(one.pattern),
+            include(allowed_to(permission, one.url_patterns))
+            if isinstance(one, URLResolver)
+            else one.callback.cls.as_view(permission_classes=(permission,)),
+        )
+        for one in addresses
     ]
 
 
