@@ -11,6 +11,7 @@ from collections import OrderedDict
 from collections.abc import ItemsView, Iterator, KeysView, ValuesView
 from typing import TYPE_CHECKING, Any
 
+from django.conf import settings
 from django.db import connections
 
 from tenants import naming
@@ -126,8 +127,8 @@ class TenantDatabases(dict[str, type_settings]):
             settings.is_trusted = False
 
     def distrust_all(self) -> None:
-        for settings in list(self._tenants.values()):
-            settings.is_trusted = False
+        for each in list(self._tenants.values()):
+            each.is_trusted = False
 
     def start_anew(self) -> None:
         """In a child process: a thread that does not exist there may hold the lock."""
@@ -212,8 +213,34 @@ def with_defaults(**chosen: Any) -> type_settings:
     }
 
 
+class _LaidBy(threading.local):
+    """Closed connection objects of a thread, for its next visits: to make one, and all that is cached on it, takes as
+    long as a query. At most as many as there are sessions; the latest at the end.
+    """
+
+    def __init__(self) -> None:
+        self.of: OrderedDict[str, Any] = OrderedDict()
+
+
+_laid_by = _LaidBy()
+
+
+def take_up(alias: str, chosen: TenantSettings) -> None:
+    """Have this thread use again what it laid by, if that is of these settings."""
+    connection = _laid_by.of.pop(alias, None)
+    if connection is not None and connection.settings_dict is chosen and alias not in databases().open_here():
+        connections[alias] = connection
+        databases().open_here().add(alias)
+
+
+def _lay_by(alias: str, connection: Any) -> None:
+    _laid_by.of[alias] = connection
+    if len(_laid_by.of) > settings.TENANT_POOL_SIZE:
+        _laid_by.of.popitem(last=False)
+
+
 def close_here(alias: str) -> None:
-    """Close this thread's connection to a tenant and forget it, unless it is inside ``atomic`` or in use elsewhere."""
+    """Close this thread's connection to a tenant and lay it by, unless it is inside ``atomic`` or in use elsewhere."""
     opened = databases().open_here()
     if alias not in opened:
         return
@@ -224,3 +251,5 @@ def close_here(alias: str) -> None:
                 connection.close()
             del connections[alias]
             opened.discard(alias)
+            if connection.is_as_made:
+                _lay_by(alias, connection)

@@ -20,7 +20,7 @@ from tenants import naming
 from tenants.errors import UnknownTenantError
 from tenants.models import Tenant
 from tenants.routing.cache import TenantCache
-from tenants.routing.connections import close_here, databases
+from tenants.routing.connections import close_here, databases, take_up
 from tenants.routing.news import Change, News
 from tenants.routing.pool import process_pool
 
@@ -62,7 +62,7 @@ class TenantDirectory:
         return _query(lambda: _tenants().filter(pk=tenant_id).first())
 
     def enter(self, tenant: Tenant) -> None:
-        databases().remember(tenant)
+        take_up(tenant.alias, databases().remember(tenant))
 
     def leave(self, alias: str) -> None:
         close_here(alias)

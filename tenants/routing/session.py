@@ -9,7 +9,9 @@ import weakref
 from typing import Any
 
 import psycopg2
-from psycopg2 import extensions as libpq
+from psycopg2 import extensions
+
+from tenants.routing import libpq
 
 logger = logging.getLogger(__name__)
 
@@ -19,7 +21,9 @@ PROBE_AFTER_S = 15.0
 END_WAIT_MS = 2000
 """How long to wait for the server's process to end, at most."""
 
-LEFT_OPEN = frozenset({libpq.TRANSACTION_STATUS_INTRANS, libpq.TRANSACTION_STATUS_INERROR})
+LEFT_OPEN = frozenset({extensions.TRANSACTION_STATUS_INTRANS, extensions.TRANSACTION_STATUS_INERROR})
+
+UNDO = b"DISCARD ALL"
 
 
 class Session:
@@ -46,9 +50,12 @@ class Session:
     def is_alive(self, idle_s: float) -> bool:
         """Whether it can be used again after ``idle_s`` seconds in the pool.
 
-        A server that ends a session says so: an idle session with something to read is over. That costs no round trip.
+        Not if its reset failed. A server that ends a session says so: an idle session with something to read is over.
+        That costs no round trip.
         """
-        if self.connection.closed or _has_something_to_read(self.connection.fileno()):
+        if self.connection.closed or not libpq.has_succeeded(self.connection):
+            return False
+        if _has_something_to_read(self.connection.fileno()):
             return False
         if idle_s < PROBE_AFTER_S:
             return True
@@ -64,10 +71,13 @@ class Session:
 
         One that is inside a transaction may not: closing it rolls that back. Nor one whose client side was changed,
         which no statement undoes.
+
+        The server is told and not waited for. It does this before it takes anything from the next one, who asks first
+        whether it went well (``is_alive``).
         """
         if self._process != os.getpid():
             return False
-        if self.connection.closed or self.connection.get_transaction_status() != libpq.TRANSACTION_STATUS_IDLE:
+        if self.connection.closed or self.connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             return False
         try:
             for cursor in list(self.cursors):
@@ -76,13 +86,11 @@ class Session:
             self.connection.autocommit = True
             if _client_side(self.connection) != self._as_opened:
                 return False
-            with self.connection.cursor() as cursor:
-                cursor.execute("DISCARD ALL")
         except psycopg2.Error as error:
             logger.info("A session with %s could not be reset, and is closed: %s", self.alias, error)
             return False
         self.connection.notices.clear()
-        return True
+        return libpq.send(self.connection, UNDO)
 
     def close(self) -> None:
         """End it, and wait until the server counts it no more: whoever made room by it may open another at once."""

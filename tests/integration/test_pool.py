@@ -176,6 +176,46 @@ class WhatIsGivenBack:
             with pytest.raises(InterfaceError):
                 list(rows)
 
+    def test_is_not_used_where_the_server_could_not_reset_it(
+        self, acme: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with use_tenant(acme):
+            first = backend_pid()
+            monkeypatch.setattr(sessions, "UNDO", b"DISCARD NO_SUCH_THING")
+        monkeypatch.undo()
+        with use_tenant(acme):
+            assert backend_pid() != first
+        assert process_pool().numbers() == {"in_use": 0, "idle": 1, "waiting": 0}
+
+
+class AConnectionObject:
+    """Django's, of one thread."""
+
+    def test_is_used_again_and_not_walked_meanwhile(self, acme: Tenant) -> None:
+        with use_tenant(acme):
+            Note.objects.exists()
+            first = connections[acme.alias]
+        assert list(connections) == ["default"]
+        with use_tenant(acme):
+            assert connections[acme.alias] is first
+            assert Note.objects.count() == 0
+
+    def test_is_not_used_again_where_something_was_done_to_it(self, acme: Tenant) -> None:
+        with use_tenant(acme):
+            first = connections[acme.alias]
+            first.execute_wrappers.append(lambda execute, *args: execute(*args))
+        with use_tenant(acme):
+            assert connections[acme.alias] is not first
+
+    @override_settings(TENANT_POOL_SIZE=1)
+    def test_is_kept_for_no_more_tenants_than_there_may_be_sessions(self, acme: Tenant, globex: Tenant) -> None:
+        with use_tenant(acme):
+            first = connections[acme.alias]
+        with use_tenant(globex):
+            assert connections[globex.alias].alias == globex.alias
+        with use_tenant(acme):
+            assert connections[acme.alias] is not first
+
 
 class AnIdleSession:
     def test_that_the_server_has_ended_is_not_used(self, acme: Tenant) -> None:
@@ -442,6 +482,7 @@ class SettingsOfATenant:
         self, acme: Tenant, globex: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(connections_of_tenants, "MOST_KEPT", 1)
+        connections_of_tenants._laid_by.of.clear()
         of_acme = weakref.ref(databases()[acme.alias])
         databases().remember(globex)
         gc.collect()  # Django's connections are in cycles

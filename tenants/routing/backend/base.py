@@ -81,6 +81,13 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         """
         return bool(self._scopes) and not self.is_in_use
 
+    @property
+    def is_as_made(self) -> bool:
+        """Whether nothing was done to it that connecting again does not undo."""
+        return self._is_pooled and not (
+            self.execute_wrappers or self.queries_log or self.force_debug_cursor or self.allow_thread_sharing
+        )
+
     def forget(self) -> None:
         """Let go of a session that a child process inherited. What was in ``atomic`` cannot go on, and raises."""
         self._detached_session()
