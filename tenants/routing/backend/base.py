@@ -53,7 +53,8 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         self.sessions_opened += 1
         if not self._is_pooled:
             return super().get_new_connection(conn_params)
-        _close_strays()
+        if len(databases().open_here()) > 1:
+            _close_strays()
         # Django sets it where it connects, which it does not where a session is used again.
         self.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
         self._session = self._take_session(conn_params)
