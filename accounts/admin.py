@@ -68,11 +68,11 @@ class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
 class TokenAdmin(ModelAdmin):
     """Who is logged in to the API. Deleting a token logs its user out; a new one is only had by logging in."""
 
-    list_display = ("user", "name", "created", "expiry")
+    list_display = ("user", "name", "tenant_id", "created", "expiry")
     list_filter = ("created", "expiry")
     search_fields = ("user__email", "name")
     list_select_related = ("user",)
-    fields = readonly_fields = ("user", "name", "created", "expiry")
+    fields = readonly_fields = ("user", "name", "tenant_id", "created", "expiry")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from accounts.models import Token
 from tenants.databases.clone import close_connections, drop, exists
 from tenants.databases.provision import PROVISION_LOCK
 from tenants.databases.roles import drop_role
@@ -100,6 +101,7 @@ def purge(tenant: Tenant) -> bool:
         drop(cursor, tenant.alias)
         drop_role(cursor, tenant.alias)
         tenant_purged.send(sender=Tenant, alias=tenant.alias)
+        Token.objects.filter(tenant_id=tenant.pk).delete()
         # Not tenant.delete(), after which the instance has no id to be named by.
         Tenant.objects.filter(pk=tenant.pk).delete()
     return True

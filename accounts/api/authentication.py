@@ -22,3 +22,4 @@ class TokenScheme(KnoxTokenScheme):
     """The same in the OpenAPI."""
 
     target_class = "accounts.api.authentication.TokenAuthentication"
+    match_subclasses = True

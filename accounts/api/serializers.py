@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError
-from django.utils import timezone
-from knox.settings import knox_settings
 from rest_framework import serializers
 
-from accounts.models import Token, User
+from accounts.models import User
 
 PASSWORD_MAX_LENGTH = 128
-TOKEN_LIVES_AT_MOST = timedelta(days=366)
 
 
 class PasswordField(serializers.CharField):
@@ -124,49 +120,3 @@ class ChangedPasswordSerializer(NewPasswordSerializer):
         if not self.instance.check_password(password):
             raise serializers.ValidationError("This is not your present password.", code="wrong_password")
         return password
-
-
-class TokenSerializer(serializers.ModelSerializer[Token]):
-    """A token as its user sees it later: never the token itself."""
-
-    id = serializers.UUIDField(source="public_id", read_only=True)
-    created_at = serializers.DateTimeField(source="created", read_only=True)
-    is_present = serializers.SerializerMethodField(help_text="Whether this request was sent with it.")
-
-    class Meta:
-        model = Token
-        fields: tuple[str, ...] = ("id", "name", "created_at", "expiry", "is_present")
-        read_only_fields = fields
-
-    def get_is_present(self, token: Token) -> bool:
-        return token == self.context["request"].auth
-
-
-class NewTokenSerializer(serializers.Serializer[Any]):
-    """A token to be made: what it is for, and until when it is good."""
-
-    name = serializers.CharField(max_length=100)
-    expiry = serializers.DateTimeField(
-        required=False, help_text=f"At most {TOKEN_LIVES_AT_MOST.days} days from now; default: as of a log-in."
-    )
-
-    def validate_expiry(self, expiry: datetime) -> datetime:
-        if not timezone.now() < expiry <= timezone.now() + TOKEN_LIVES_AT_MOST:
-            raise serializers.ValidationError(f"Choose a time within the next {TOKEN_LIVES_AT_MOST.days} days.")
-        return expiry
-
-    def create(self, validated_data: dict[str, Any]) -> tuple[Token, str]:
-        """The row, and the token itself."""
-        expiry: datetime | None = validated_data.get("expiry")
-        lifetime = expiry - timezone.now() if expiry else knox_settings.TOKEN_TTL
-        return Token.objects.issue(validated_data["user"], name=validated_data["name"], lifetime=lifetime)
-
-
-class MadeTokenSerializer(TokenSerializer):
-    """A token when it is made: the only time that it is shown."""
-
-    token = serializers.CharField(read_only=True)
-
-    class Meta(TokenSerializer.Meta):
-        fields = (*TokenSerializer.Meta.fields, "token")
-        read_only_fields = fields

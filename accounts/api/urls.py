@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from accounts.api import passwords, tokens, verification, views
+from accounts.api import passwords, verification, views
 
 urlpatterns = [
     path("auth/register/", views.RegisterView.as_view(), name="register"),
@@ -16,7 +16,5 @@ urlpatterns = [
     path("auth/password/reset/<str:link>/", passwords.ResetView.as_view(), name="password-reset"),
     path("auth/verify-email/", verification.VerificationsView.as_view(), name="email-verifications"),
     path("auth/verify-email/<str:link>/", verification.VerificationView.as_view(), name="email-verification"),
-    path("auth/tokens/", tokens.TokensView.as_view(), name="tokens"),
-    path("auth/tokens/<uuid:id>/", tokens.TokenView.as_view(), name="token"),
     path("me/", views.MeView.as_view(), name="me"),
 ]

@@ -14,13 +14,15 @@ from knox.models import AbstractAuthToken, AuthTokenManager
 from accounts.errors import PasswordChangedError
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from accounts.models.user import User
 
 
 class TokenManager(AuthTokenManager):
     """Makes tokens; knox's ``create`` gives the row and the token itself."""
 
-    def issue(self, user: User, *, name: str, lifetime: timedelta) -> tuple[Token, str]:
+    def issue(self, user: User, *, name: str, lifetime: timedelta, tenant_id: UUID | None = None) -> tuple[Token, str]:
         """A token for a user who has shown who he is: the row, and the token itself.
 
         The race: his password is changed after it, or another token, was looked at, which ends all tokens there are.
@@ -30,7 +32,7 @@ class TokenManager(AuthTokenManager):
             fresh = type(user)._default_manager.select_for_update().get(pk=user.pk)
             if fresh.password != user.password:
                 raise PasswordChangedError
-            made: tuple[Token, str] = self.create(user=user, expiry=lifetime, name=name)
+            made: tuple[Token, str] = self.create(user=user, expiry=lifetime, name=name, tenant_id=tenant_id)
         return made
 
     def alive(self) -> models.QuerySet[Token]:
@@ -47,6 +49,8 @@ class Token(AbstractAuthToken):
 
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=100, blank=True)
+    # An id and no key: accounts know no tenants.
+    tenant_id = models.UUIDField(null=True, editable=False, db_index=True, help_text="It is good for this tenant only.")
 
     objects = TokenManager()
 

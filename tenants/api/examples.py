@@ -29,3 +29,11 @@ INVITATION = {
 }
 INVITED = {"tenant": "acme", "role": "member", "email": "dave@example.com", "expires_at": "2026-11-29T09:32:00Z"}
 IN_SERVICE = {"id": ACME["id"], "slug": "acme", "name": "Acme Ltd", "state": "active", "server": "main"}
+TOKEN = {
+    "id": "0f9a4f0c-5a43-4a83-9c1f-2b8f6b6f7c22",
+    "name": "nightly export",
+    "tenant": "acme",
+    "created_at": "2026-11-22T09:30:00Z",
+    "expiry": "2027-03-01T00:00:00Z",
+    "is_present": False,
+}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from tenants.api import fleet, invitations, staff, views
+from tenants.api import fleet, invitations, staff, tokens, views
 
 urlpatterns = [
+    path("auth/tokens/", tokens.TokensView.as_view(), name="tokens"),
+    path("auth/tokens/<uuid:id>/", tokens.TokenView.as_view(), name="token"),
     path("tenants/", views.TenantsView.as_view(), name="tenants"),
     path("tenants/<str:slug>/", views.TenantView.as_view(), name="tenant"),
     path("tenants/<str:slug>/undelete/", views.UndeleteView.as_view(), name="tenant-undelete"),

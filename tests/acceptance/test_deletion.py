@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from accounts.models import User
+from accounts.models import Token, User
 from tenant_data.models import Document
 from tenant_data.storage.contents import contents
 from tenant_data.storage.incoming import Incoming
@@ -58,6 +58,7 @@ def tenant(fleet: Fleet) -> Tenant:
     (tenant,) = fleet.make("first")
     owner = User.objects.create_user("peter@example.com")
     UserTenantAssociation.objects.create(tenant=tenant, user=owner, role=Role.OWNER)
+    Token.objects.issue(owner, name="export", lifetime=timedelta(days=1), tenant_id=tenant.pk)
     with Incoming(tenant.alias, lambda size: None) as incoming, use_tenant(tenant):
         incoming.write(b"precious")
         contents().keep(incoming.finish())
@@ -86,6 +87,7 @@ def traces_of(tenant: Tenant) -> set[str]:
         "role": on_server("SELECT 1 FROM pg_roles WHERE rolname = %s", tenant.alias),
         "files": (settings.TENANT_FILES_ROOT / tenant.alias).exists(),
         "row": Tenant.objects.filter(pk=tenant.pk).exists(),
+        "tokens": Token.objects.filter(tenant_id=tenant.pk).exists(),
         "members": UserTenantAssociation.objects.filter(tenant_id=tenant.pk).exists(),
     }
     return {name for name, there in found.items() if there}

@@ -274,7 +274,7 @@ class ATokenByName:
         api.credentials(HTTP_AUTHORIZATION=f"Token {made.json()['token']}")
         assert api.get(ME).status_code == 200
         rows = {row["name"]: row for row in client.get(self.TOKENS).json()["results"]}
-        assert set(rows["nightly export"]) == {"id", "name", "created_at", "expiry", "is_present"}
+        assert set(rows["nightly export"]) == {"id", "name", "tenant", "created_at", "expiry", "is_present"}
         assert [row["is_present"] for row in rows.values()] == [False, True]
 
     def test_may_be_revoked(self, as_user, api, frank):
