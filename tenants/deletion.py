@@ -6,10 +6,7 @@ main's clock, whether the grace is over.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -17,25 +14,22 @@ from django.db.models.functions import Now
 
 from accounts.models import Token
 from tenants.databases.clone import close_connections, drop, exists
-from tenants.databases.provision import PROVISION_LOCK
+from tenants.databases.provision import alone_with
 from tenants.databases.roles import drop_role
-from tenants.databases.sessions import LOCK_WAIT, maintenance, require_exists, take_server_lock
-from tenants.errors import TenantBusyError, TransitionError
+from tenants.databases.sessions import require_exists
+from tenants.errors import TransitionError
 from tenants.lifecycle import reopen
 from tenants.models import Tenant
 from tenants.models.tenant import TenantState
 from tenants.routing.registry import directory
 from tenants.signals import tenant_purged
 
-if TYPE_CHECKING:
-    from psycopg2.extensions import cursor as Cursor
-
 
 def begin_deletion(tenant: Tenant, *, grace: timedelta | None = None) -> None:
     """Take a tenant out of service; after ``grace`` (default: ``TENANT_DELETE_GRACE``) it may be purged.
 
-    Raises ``TransitionError``. Harmless on one that is being deleted: what was cut off between main and the server is
-    completed, and a shorter grace counts.
+    Raises ``TransitionError``, ``TenantBusyError``. Harmless on one that is being deleted: what was cut off between
+    main and the server is completed, and a shorter grace counts.
     """
     mark_deleting(tenant, grace=grace)
     close_deleting(tenant)
@@ -57,9 +51,14 @@ def mark_deleting(tenant: Tenant, *, grace: timedelta | None = None) -> None:
 
 
 def close_deleting(tenant: Tenant) -> None:
-    """The second half, on the server; not before main has committed the first, or a kill would leave it closed."""
-    with maintenance(tenant.server) as cursor:
-        if exists(cursor, tenant.alias):
+    """The second half, on the server; not before main has committed the first, or a kill would leave it closed.
+
+    Nothing is done where the deletion was taken back meanwhile, or a tenant that is served would be closed. Raises
+    ``TenantBusyError``; done again, it completes what was not.
+    """
+    with alone_with(tenant) as cursor:
+        _refresh(tenant)
+        if tenant.state == Tenant.State.DELETING and exists(cursor, tenant.alias):
             close_connections(cursor, tenant.alias)
     directory.forget(tenant)
 
@@ -70,7 +69,7 @@ def undo_deletion(tenant: Tenant) -> None:
     Raises ``TransitionError`` where it is not being deleted or its grace is over, ``TenantBusyError``,
     ``ProvisioningError``, ``DatabaseMissingError``. Cut off, it may be done again.
     """
-    with _alone(tenant) as cursor:
+    with alone_with(tenant) as cursor:
         if not Tenant.objects.filter(pk=tenant.pk, state=Tenant.State.DELETING, delete_at__gt=Now()).exists():
             raise TransitionError(f"{tenant.slug} is not being deleted, or its grace is over", tenant=tenant.slug)
         _refresh(tenant)
@@ -95,7 +94,7 @@ def purge(tenant: Tenant) -> bool:
     The row in main goes last, and every step passes over what is done: killed at any line, the next purge finds the
     tenant again and goes on. Raises ``TenantBusyError``, psycopg2's errors, and those of the receivers.
     """
-    with _alone(tenant) as cursor:
+    with alone_with(tenant) as cursor:
         if not due().filter(pk=tenant.pk).exists():
             return False
         drop(cursor, tenant.alias)
@@ -105,15 +104,6 @@ def purge(tenant: Tenant) -> bool:
         # Not tenant.delete(), after which the instance has no id to be named by.
         Tenant.objects.filter(pk=tenant.pk).delete()
     return True
-
-
-@contextmanager
-def _alone(tenant: Tenant) -> Iterator[Cursor]:
-    """A session on the tenant's server, the only one that makes, drops or reopens this tenant's database."""
-    with maintenance(tenant.server) as cursor:
-        if not take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=LOCK_WAIT):
-            raise TenantBusyError(f"another process is at {tenant.slug}", tenant=tenant.slug)
-        yield cursor
 
 
 def _refresh(tenant: Tenant) -> None:

@@ -8,8 +8,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from tenants.databases.clone import close_connections, open_connections
-from tenants.databases.provision import activate, catch_up, provision
-from tenants.databases.sessions import maintenance, require_exists
+from tenants.databases.provision import activate, alone_with, catch_up, provision
+from tenants.databases.sessions import require_exists
 from tenants.errors import InvalidTenantError, TenantExistsError, TransitionError
 from tenants.models import Role, Server, Tenant, UserTenantAssociation
 from tenants.routing.registry import directory
@@ -88,14 +88,15 @@ def edit(tenant: Tenant, **changes: Any) -> None:
 def suspend(tenant: Tenant) -> None:
     """Stop serving a tenant: no new session, and those there are end.
 
-    Raises ``TransitionError``, ``DatabaseMissingError``.
+    Raises ``TransitionError``, ``DatabaseMissingError``, ``TenantBusyError``.
     Harmless on one that is suspended: a suspension that was cut off between main and the server is completed.
     """
     require_exists(tenant)
-    tenant.refresh_from_db(fields=["state"])
-    if tenant.state != Tenant.State.SUSPENDED:
-        tenant.move_to(Tenant.State.SUSPENDED)
-    with maintenance(tenant.server) as cursor:
+    # The race: it is resumed between the two, and a tenant that is served would be closed.
+    with alone_with(tenant) as cursor:
+        tenant.refresh_from_db(fields=["state"])
+        if tenant.state != Tenant.State.SUSPENDED:
+            tenant.move_to(Tenant.State.SUSPENDED)
         close_connections(cursor, tenant.alias)
     directory.forget(tenant)
 
@@ -103,13 +104,13 @@ def suspend(tenant: Tenant) -> None:
 def resume(tenant: Tenant) -> None:
     """Serve a suspended tenant again, at the fleet's head; one that cannot be brought there stays closed.
 
-    Raises ``TransitionError``, ``ProvisioningError``, ``DatabaseMissingError``.
+    Raises ``TransitionError``, ``ProvisioningError``, ``DatabaseMissingError``, ``TenantBusyError``.
     """
-    tenant.refresh_from_db(fields=["state"])
-    if tenant.state != Tenant.State.SUSPENDED:
-        raise TransitionError(f"{tenant.slug} is {tenant.state}, not suspended", tenant=tenant.slug)
     require_exists(tenant)
-    with maintenance(tenant.server) as cursor:
+    with alone_with(tenant) as cursor:
+        tenant.refresh_from_db(fields=["state"])
+        if tenant.state != Tenant.State.SUSPENDED:
+            raise TransitionError(f"{tenant.slug} is {tenant.state}, not suspended", tenant=tenant.slug)
         reopen(cursor, tenant, source=Tenant.State.SUSPENDED)
     directory.forget(tenant)
 

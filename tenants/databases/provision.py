@@ -6,7 +6,8 @@ earlier try came: after a kill at any line the next try passes over what is done
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
 
 PROVISION_LOCK = 0x5112
-"""One at a time makes a tenant, or gives its role another password."""
+"""One at a time makes a tenant, opens, closes or drops its database, or gives its role another password."""
 
 
 @dataclass
@@ -84,6 +85,18 @@ def let_tenant_in(work: Work) -> None:
 STEPS: tuple[Callable[[Work], None], ...] = (make_role, make_database, open_to_owner, make_own, let_tenant_in)
 
 
+@contextmanager
+def alone_with(tenant: Tenant) -> Iterator[Cursor]:
+    """A session on the tenant's server, the only one that does any of this to this tenant.
+
+    What main says of the tenant is to be read under it. Raises ``TenantBusyError``.
+    """
+    with maintenance(tenant.server) as cursor:
+        if not take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=LOCK_WAIT):
+            raise TenantBusyError(f"another process is at {tenant.slug}", tenant=tenant.slug)
+        yield cursor
+
+
 def provision(tenant: Tenant) -> None:
     """Make the tenant's database and make the tenant active. Harmless where that is done.
 
@@ -93,9 +106,7 @@ def provision(tenant: Tenant) -> None:
         return
     try:
         template = templates.current(tenant.server)
-        with maintenance(tenant.server) as cursor:
-            if not take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=LOCK_WAIT):
-                raise TenantBusyError(f"{tenant.slug} is being made by another process", tenant=tenant.slug)
+        with alone_with(tenant) as cursor:
             # Whoever had the lock may have made it; since then it may even have been suspended.
             if _is_made(tenant):
                 return

@@ -12,9 +12,7 @@ from typing import TYPE_CHECKING
 from django.db.models import F
 
 from tenants.databases import roles
-from tenants.databases.provision import PROVISION_LOCK
-from tenants.databases.sessions import LOCK_WAIT, maintenance, take_server_lock
-from tenants.errors import TenantBusyError
+from tenants.databases.provision import alone_with
 from tenants.keys import is_known, present_key_id
 from tenants.models import Installation, Tenant
 from tenants.models.tenant import CREDENTIALS
@@ -30,8 +28,8 @@ def rotate(tenant: Tenant) -> None:
 
     One that was cut off is ended first. Sessions go on. Raises ``TenantBusyError``.
     """
-    with maintenance(tenant.server) as cursor:
-        _be_alone(cursor, tenant)
+    with alone_with(tenant) as cursor:
+        tenant.refresh_from_db(fields=CREDENTIALS)
         # Under a key that is lost it cannot be ended; but nobody can use that password either.
         if is_known(tenant.credentials_pending_key):
             _end(cursor, tenant)
@@ -44,19 +42,12 @@ def mend_password(tenant: Tenant) -> None:
 
     Raises ``TenantBusyError``.
     """
-    with maintenance(tenant.server) as cursor:
-        _be_alone(cursor, tenant)
+    with alone_with(tenant) as cursor:
+        tenant.refresh_from_db(fields=CREDENTIALS)
         if tenant.credentials_pending_key:
             _end(cursor, tenant)
         else:
             roles.ensure_runtime_role(cursor, tenant, Installation.current().id)
-
-
-def _be_alone(cursor: Cursor, tenant: Tenant) -> None:
-    """The lock under which its role is made, too; what main says is read anew under it."""
-    if not take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=LOCK_WAIT):
-        raise TenantBusyError(f"{tenant.slug} is being made, or rotated, by another process", tenant=tenant.slug)
-    tenant.refresh_from_db(fields=CREDENTIALS)
 
 
 def _begin(tenant: Tenant) -> None:

@@ -19,7 +19,7 @@ from tenant_data.storage.incoming import Incoming
 from tenants.context import use_tenant
 from tenants.databases.provision import PROVISION_LOCK
 from tenants.databases.sessions import maintenance, take_server_lock
-from tenants.deletion import begin_deletion, due, purge, undo_deletion
+from tenants.deletion import begin_deletion, close_deleting, due, mark_deleting, purge, undo_deletion
 from tenants.errors import TenantBusyError, TransitionError, UnknownTenantError
 from tenants.lifecycle import suspend
 from tenants.models import Role, Tenant, UserTenantAssociation
@@ -167,12 +167,19 @@ class ADeletedTenant:
         self, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         begin_deletion(tenant)
-        monkeypatch.setattr("tenants.deletion.LOCK_WAIT", timedelta())
+        monkeypatch.setattr("tenants.databases.provision.LOCK_WAIT", timedelta())
         with maintenance(tenant.server) as cursor:
             assert take_server_lock(cursor, PROVISION_LOCK, tenant.id, wait=timedelta())
-            for change in (undo_deletion, purge):
+            for change in (undo_deletion, purge, close_deleting):
                 with pytest.raises(TenantBusyError):
                     change(tenant)
+
+    def test_that_is_taken_back_before_it_is_closed_stays_open(self, tenant: Tenant) -> None:
+        """The race: its two halves, in main and on the server, with `undelete` between them."""
+        mark_deleting(tenant)
+        undo_deletion(Tenant.objects.get(pk=tenant.pk))
+        close_deleting(tenant)
+        assert accepts_connections(tenant) is True
 
     def test_may_be_one_that_was_never_ready(self, fleet: Fleet) -> None:
         half = Tenant.objects.create(slug="half")

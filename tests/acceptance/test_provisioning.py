@@ -22,6 +22,7 @@ from tenants.errors import (
     DatabaseMissingError,
     InvalidTenantError,
     ProvisioningError,
+    TenantBusyError,
     TenantExistsError,
     TenantUnavailableError,
     TransitionError,
@@ -480,6 +481,20 @@ class ASuspendedTenant:
             session(tenant)
         with pytest.raises(TenantUnavailableError):
             use_tenant("first").__enter__()
+
+    def test_is_suspended_or_resumed_by_one_process_at_a_time(
+        self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Else one that is resumed between the two halves of another's `suspend` would be served, and closed."""
+        (tenant,) = fleet.make("first")
+        monkeypatch.setattr("tenants.databases.provision.LOCK_WAIT", timedelta())
+        with provision.alone_with(tenant), pytest.raises(TenantBusyError):
+            suspend(tenant)
+        assert Tenant.objects.get(pk=tenant.pk).state == Tenant.State.ACTIVE
+        suspend(tenant)
+        with provision.alone_with(tenant), pytest.raises(TenantBusyError):
+            resume(tenant)
+        assert Tenant.objects.get(pk=tenant.pk).state == Tenant.State.SUSPENDED
 
     def test_is_served_again_after_it_is_resumed(self, fleet: Fleet) -> None:
         (tenant,) = fleet.make("first")
