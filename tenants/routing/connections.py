@@ -106,7 +106,8 @@ class TenantDatabases(dict[str, type_settings]):
 
     def remember(self, tenant: Tenant) -> TenantSettings:
         """Take a tenant's address and credentials as they are now. Connections opened from here on use them."""
-        alias, made_of = tenant.alias, (tenant.credentials_generation, address_of(tenant.server))
+        alias, server = tenant.alias, tenant.server
+        made_of = (tenant.credentials_generation, address_of(server), pooler_of(server))
         known = self._tenants.get(alias)
         fresh = known if known is not None and known.made_of == made_of else runtime_settings(tenant)
         with self._changing:

@@ -131,6 +131,16 @@ class AChange:
             Server.objects.update(port=None)
             wait_until(lambda: databases()[tenant.alias]["PORT"] == before["PORT"])
 
+    def test_of_a_pooler_is_known_to_connections(self, remembering: TenantDirectory, tenant: Tenant) -> None:
+        before = dict(databases()[tenant.alias])
+        Server.objects.update(pooler_host="pooler.example")
+        try:
+            wait_until(lambda: databases()[tenant.alias]["HOST"] == "pooler.example")
+            assert databases()[tenant.alias]["DISABLE_SERVER_SIDE_CURSORS"]
+        finally:
+            Server.objects.update(pooler_host="")
+            wait_until(lambda: databases()[tenant.alias]["HOST"] == before["HOST"])
+
     def test_is_not_missed_while_main_cannot_tell(self, remembering: TenantDirectory, tenant: Tenant) -> None:
         on_server("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = 'silo news'")
         wait_until(lambda: not is_remembered(remembering, "first"))
