@@ -1,6 +1,7 @@
-"""A log line says which tenant was current when it was written, and for which request."""
+"""A log line says which tenant was current when it was written, and for which request, and holds no mailed link."""
 
 import logging
+import re
 
 from tenants.api.request_ids import current_request_id
 from tenants.context import current_alias
@@ -23,4 +24,21 @@ class RequestFilter(logging.Filter):
         # Django writes of a request that was refused when it has been answered.
         named = getattr(getattr(record, "request", None), "request_id", None)
         record.request_id = current_request_id() or named or "-"
+        return True
+
+
+_MAILED_LINK = re.compile(r"(/api/v1/(?:auth/password/reset|auth/verify-email|invitations)/)[^/\s?\"']+")
+
+
+class LinkFilter(logging.Filter):
+    """Hides what lets its bearer in, where a path holds it: Django writes down the path of each request it refuses.
+
+    Such a link is still good where the request was refused for something else, as a new password that is too weak is.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        hidden = _MAILED_LINK.sub(r"\1***", text)
+        if hidden != text:
+            record.msg, record.args = hidden, ()
         return True

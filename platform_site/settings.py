@@ -271,13 +271,14 @@ LOGGING = {
     "filters": {
         "tenant": {"()": "platform_site.logs.TenantFilter"},
         "request": {"()": "platform_site.logs.RequestFilter"},
+        "link": {"()": "platform_site.logs.LinkFilter"},
     },
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(tenant)s] [%(request_id)s] %(message)s"},
     },
     "handlers": {
         # stderr: a command's stdout is its result.
-        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tenant", "request"]},
+        "stderr": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["tenant", "request", "link"]},
     },
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {

@@ -1,5 +1,6 @@
 """Changing a password, getting a new one by e-mail, and verifying an address."""
 
+import logging
 import threading
 from contextlib import suppress
 from datetime import timedelta
@@ -339,3 +340,29 @@ class LoggingOutEverywhere:
         client.force_login(frank)
         assert client.post("/api/v1/auth/logout/").status_code == 204
         assert client.get(ME).status_code == 401
+
+
+class ALinkInALogLine:
+    """Case 37. Django writes down the path of each request that it refuses."""
+
+    @pytest.fixture
+    def log(self):
+        (handler,) = (one for one in logging.getLogger("django").handlers if type(one) is logging.StreamHandler)
+        written = StringIO()
+        before = handler.setStream(written)
+        yield written
+        handler.setStream(before)
+
+    def test_is_hidden_while_it_is_still_good(self, api, frank, log):
+        api.post(RESET, {"email": EMAIL})
+        path = link_in(letters()[0])
+        assert api.post(path, {"password": "12345"}).status_code == 400
+        assert f"{RESET}***/" in log.getvalue()
+        assert path.split("/")[-2] not in log.getvalue()
+        assert api.post(path, {"password": NEW}).status_code == 204
+
+    @pytest.mark.parametrize("path", [VERIFY + "{}/", "/api/v1/invitations/{}/", "/api/v1/invitations/{}/accept/"])
+    def test_is_hidden_of_each_kind(self, api, db, log, path):
+        api.post(path.format("s3cret-link:xyz"))
+        assert "***/" in log.getvalue()
+        assert "s3cret" not in log.getvalue()
