@@ -28,7 +28,10 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
 class StartRolloutSerializer(serializers.Serializer[Any]):
     """What ``migrate_tenants`` takes, under the same names. All of it may be left out: every tenant, to the latest."""
 
-    app_label = serializers.SlugField(required=False, help_text="A tenant app; without it, all of them.")
+    # No slug, which may begin with `--`: on the command line it would be an option, such as `--fake`.
+    app_label = serializers.RegexField(
+        r"^[A-Za-z_][A-Za-z0-9_]*\Z", required=False, help_text="A tenant app; without it, all of them."
+    )
     migration = serializers.RegexField(
         r"^([A-Za-z0-9_]+|[+-][1-9][0-9]*)\Z",
         required=False,

@@ -32,6 +32,7 @@ LISTS = [
         "tenants_server",
         "tenants_tenant",
         "tenants_usertenantassociation",
+        "tenants_invitation",
         "tenants_rollout",
         "tenants_rolloutattempt",
     )

@@ -193,6 +193,7 @@ class Starting:
         [
             ({"migration": "0001"}, "app_label"),
             ({"app_label": "notes", "migration": "--fake"}, "migration"),
+            ({"app_label": "--fake", "migration": "notes"}, "app_label"),
             ({"tenants": ["a b"]}, "tenants"),
             ({"workers": 0}, "workers"),
             ({"resume": str(uuid.uuid4()), "workers": 2}, "resume"),
