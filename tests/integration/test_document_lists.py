@@ -1,8 +1,10 @@
 """Finding documents: filters, search, ordering and pages, over HTTP."""
 
 import base64
+from importlib import import_module
 
 import pytest
+from django.db import connections
 
 from tenant_data.models import Document
 from tenants.context import use_tenant
@@ -110,6 +112,15 @@ class Searching:
         document = write("Ships")
         client.patch(f"{DOCUMENTS}{document['id']}/", {"title": "Boats", "body": "Größe zählt"})
         assert (titles(q="ship"), titles(q="GRÖSSE"), titles(q="größe")) == ([], [], ["Boats"])
+
+    def test_finds_what_was_there_before_its_words_were_kept(self, acme, write, titles):
+        write("Ships")
+        with use_tenant(acme):
+            Document.objects.update(search=None)  # as before migration 0003: the trigger heeds title and body only
+            assert titles(q="ship") == []
+            with connections[acme.alias].cursor() as cursor:
+                cursor.execute(import_module("tenant_data.migrations.0004_document_words").FILL)
+        assert titles(q="ship") == ["Ships"]
 
     def test_marks_what_it_found_and_lets_no_html_through(self, client, write):
         write("Anvils & <3", body="An <script>alert(1)</script> </mark> <img src=x onerror='x'> anvil <\" x")

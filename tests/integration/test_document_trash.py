@@ -1,15 +1,22 @@
 """Many documents at once, and the trash, over HTTP and by its command."""
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from uuid import uuid4
 
+import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connections
 from django.utils import timezone
 
+from tenant_data.documents import delete_for_good
 from tenant_data.models import Document, DocumentVersion
 from tenants.context import use_tenant
-from tenants.models import UserTenantAssociation
+from tenants.models import Tenant, UserTenantAssociation
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.django_db
 
@@ -135,3 +142,49 @@ class EmptyingTheTrash:
     def test_says_how_where_no_tenant_is_current(self, db):
         with pytest.raises(CommandError, match="tenants run"):
             call_command("empty_trash")
+
+
+class WhileAnotherIsAtIt:
+    """A second session has changed the row, and commits as soon as somebody waits for that."""
+
+    @contextmanager
+    def meanwhile(self, tenant: Tenant, deleted_at: str, document_id: str) -> Iterator[None]:
+        params = connections[tenant.alias].get_connection_params()
+
+        def commit_when_waited_for() -> None:
+            with closing(psycopg2.connect(**params)) as third, third.cursor() as cursor:
+
+                def is_waited_for() -> bool:
+                    cursor.execute(
+                        "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid)))",
+                        [other.info.backend_pid],
+                    )
+                    return bool(cursor.fetchone()[0])
+
+                third.autocommit = True
+                wait_until(is_waited_for)
+            other.commit()
+
+        with closing(psycopg2.connect(**params)) as other, ThreadPoolExecutor(1) as pool:
+            with other.cursor() as cursor:
+                cursor.execute(
+                    f"UPDATE tenant_data_document SET deleted_at = {deleted_at} WHERE id = %s", [document_id]
+                )
+            committed = pool.submit(commit_when_waited_for)
+            yield
+            committed.result()
+
+    def test_none_is_deleted_with_one_that_has_gone_to_the_trash(self, client, acme, ids):
+        with self.meanwhile(acme, "now()", ids[0]):
+            refused = client.post(BULK_DELETE, {"ids": ids})
+        assert (refused.status_code, ids[0] in refused.json()["detail"]) == (404, True)
+        assert len(listed(client)) == 2
+
+    def test_what_has_left_the_trash_is_not_deleted_for_good(self, client, acme, ids):
+        client.patch(f"{DOCUMENTS}{ids[0]}/", {"body": "changed"})
+        assert client.post(BULK_DELETE, {"ids": ids}).status_code == 200
+        with self.meanwhile(acme, "NULL", ids[0]), use_tenant(acme):
+            assert delete_for_good(ids) == 2
+        with use_tenant(acme):
+            assert [str(kept.pk) for kept in Document.objects.all()] == [ids[0]]
+            assert DocumentVersion.objects.count() == 1
