@@ -195,3 +195,22 @@ class AsyncCode:
                             await anext(rows)
 
         async_to_sync(read)()
+
+
+class AGeneratorThatEndsInAnotherContext:
+    """As where a server, or the garbage collector, closes what a request began."""
+
+    def test_leaves_the_tenant_that_is_current_there_alone(self, both: list[Tenant]) -> None:
+        acme, globex = both
+
+        def texts() -> Iterator[str]:
+            with use_tenant(acme):
+                yield from (note.text for note in Note.objects.all())
+
+        begun = texts()
+        assert copy_context().run(next, begun) == "acme"
+        with use_tenant(globex):
+            with pytest.raises(WrongTenantError):
+                begun.close()  # type: ignore[attr-defined]  # a generator
+            assert current_tenant() == globex
+            assert Note.objects.get().text == "globex"
