@@ -224,6 +224,7 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_PAGINATION_CLASS": "tenants.api.pagination.NewestFirst",
     "DEFAULT_SCHEMA_CLASS": "tenants.api.openapi.Schema",
+    "DEFAULT_METADATA_CLASS": "tenants.api.metadata.Metadata",
     "EXCEPTION_HANDLER": "tenants.api.errors.exception_handler",
     # 0: the sender's own X-Forwarded-For is not believed, or it would be a way around the throttle.
     "NUM_PROXIES": TRUSTED_PROXIES,

@@ -14,7 +14,7 @@ from accounts.errors import InvalidLinkError, PasswordChangedError, TooManyTries
 class InvalidLink(APIException):
     """The link from an e-mail was used already, has expired or was cut short; ask for a new one."""
 
-    status_code = status.HTTP_400_BAD_REQUEST
+    status_code = status.HTTP_404_NOT_FOUND
     default_detail = str(InvalidLinkError())
     default_code = "invalid_link"
 
@@ -29,7 +29,7 @@ class EmailNotVerified(APIException):
 
 @contextmanager
 def as_replies() -> Iterator[None]:
-    """Answer the accounts' own errors: 400, 401, and 429 with ``Retry-After``."""
+    """Answer the accounts' own errors: 401, 404, and 429 with ``Retry-After``."""
     try:
         yield
     except InvalidLinkError as error:

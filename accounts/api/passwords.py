@@ -99,7 +99,7 @@ class ResetView(OpenView):
         operation_id="auth_password_reset_show",
         tags=["accounts"],
         summary="Look at a link for a new password",
-        description="Whom it is for. 400 where it was used, has expired or is no link of ours.",
+        description="Whom it is for. 404 where it was used, has expired or is no link of ours.",
         auth=[],
         responses={200: LinkSerializer},
         examples=[OpenApiExample("Still good", value={"email": "alice@example.com"}, response_only=True)],

@@ -9,12 +9,13 @@ from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db import IntegrityError
 from rest_framework import serializers
 
+from accounts.api.text import OnlyText, TextualSerializer
 from accounts.models import User
 
 PASSWORD_MAX_LENGTH = 128
 
 
-class PasswordField(serializers.CharField):
+class PasswordField(OnlyText):
     """A password as it was typed, blanks at its ends too; never given out."""
 
     def __init__(self, **options: Any) -> None:
@@ -30,7 +31,7 @@ def require_good_password(password: str, user: User, field: str = "password") ->
         raise serializers.ValidationError({field: error.messages}) from error
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
+class UserSerializer(TextualSerializer[User]):
     """A user, as seen by that user."""
 
     class Meta:
@@ -39,7 +40,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
         read_only_fields = ("id", "email", "is_staff", "created_at")
 
 
-class RegisterSerializer(serializers.ModelSerializer[User]):
+class RegisterSerializer(TextualSerializer[User]):
     """A new user. The password must pass the site's password validators."""
 
     password = PasswordField()

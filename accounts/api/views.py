@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth import logout as end_session
 from django.contrib.auth.signals import user_logged_in, user_logged_out
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, extend_schema_view
 from knox.settings import knox_settings
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.generics import CreateAPIView, GenericAPIView, RetrieveUpdateAPIView
@@ -78,7 +78,11 @@ class LoginView(OpenView):
         "answer. After some wrong ones each next try has to wait, longer each time: 429, with `Retry-After`.",
         auth=[],
         request=LoginSerializer,
-        responses={200: LoggedInSerializer},
+        responses={
+            200: LoggedInSerializer,
+            401: OpenApiResponse(description="Email or password is wrong."),
+            403: OpenApiResponse(description="The address has to be verified first."),
+        },
         examples=[
             OpenApiExample(
                 "Alice logs in",

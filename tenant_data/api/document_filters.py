@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django_filters import rest_framework as filters
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiParameter, extend_schema_field
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -51,6 +51,9 @@ class MomentFormField(filters.IsoDateTimeFilter.field_class):
     """A time in UTC: PostgreSQL knows no offset of 16 hours or more."""
 
     def clean(self, value: Any) -> datetime | None:
+        if value == "":
+            # It is no filter to Django; but whoever asks for a time and says none would be shown everything.
+            raise forms.ValidationError("Say a time, or leave it out.")
         moment = super().clean(value)
         try:
             return moment and moment.astimezone(UTC)
@@ -66,6 +69,11 @@ class TagsFilter(filters.Filter):
     field_class = TagsFormField
 
 
+@extend_schema_field({"type": "string", "enum": list(YES_OR_NO)})
+class YesOrNoFilter(filters.TypedChoiceFilter):
+    """Described as what it takes, and not as the field that it looks at."""
+
+
 class DocumentFilters(filters.FilterSet):
     q = filters.CharFilter(
         method="search",
@@ -79,7 +87,7 @@ class DocumentFilters(filters.FilterSet):
     created_before = MomentFilter("created_at", "lt", label="Written before this time.")
     updated_from = MomentFilter("updated_at", "gte", label="Last changed at this time or later.")
     updated_before = MomentFilter("updated_at", "lt", label="Last changed before this time.")
-    has_file = filters.TypedChoiceFilter(
+    has_file = YesOrNoFilter(
         field_name="file",
         lookup_expr="isnull",
         exclude=True,

@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound
 
+from accounts.api.text import OnlyText, TextualSerializer
 from tenant_data import tags
 from tenant_data.documents import change
 from tenant_data.models import Document, DocumentVersion, File
@@ -35,16 +36,16 @@ class FileOfThisTenant(serializers.PrimaryKeyRelatedField[File]):
 class TagsField(serializers.ListField):
     """Tags in any spelling; kept, and given back, in one."""
 
-    child = serializers.CharField(max_length=tags.MAX_LENGTH, allow_blank=True)
+    child = OnlyText(max_length=tags.MAX_LENGTH, allow_blank=True)
 
     def to_internal_value(self, data: Any) -> list[str]:
         return tags.normalised_all(super().to_internal_value(data))
 
 
-class DocumentSerializer(serializers.ModelSerializer[Document]):
+class DocumentSerializer(TextualSerializer[Document]):
     """A text, and perhaps the file it needs."""
 
-    body = serializers.CharField(required=False, allow_blank=True, max_length=BODY_MAX_LENGTH)
+    body = OnlyText(required=False, allow_blank=True, max_length=BODY_MAX_LENGTH)
     tags = TagsField(
         default=list, max_length=tags.MAX_TAGS, help_text="Kept in lower case, in order and each once; empty ones go."
     )

@@ -152,7 +152,9 @@ class FileContentView(GenericAPIView[File]):
         ],
         responses={
             (200, "application/octet-stream"): OpenApiTypes.BINARY,
+            (200, "*/*"): OpenApiTypes.BINARY,
             (206, "application/octet-stream"): OpenApiTypes.BINARY,
+            (206, "*/*"): OpenApiTypes.BINARY,
             302: OpenApiResponse(description="It is in a bucket, at `Location`."),
             304: OpenApiResponse(description="What you have is still what there is."),
             412: OpenApiResponse(description="It is not what `If-Match` or `If-Unmodified-Since` says."),

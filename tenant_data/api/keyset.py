@@ -16,9 +16,11 @@ from django.db.models import F, Field, Func, QuerySet, Value
 from django.db.models.lookups import GreaterThan, LessThan
 from rest_framework.exceptions import NotFound
 from rest_framework.filters import OrderingFilter
-from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.pagination import Cursor
 from rest_framework.request import Request
 from rest_framework.views import APIView
+
+from tenants.api.pagination import Pages
 
 
 class Row(Func):
@@ -36,12 +38,9 @@ class IdLast(OrderingFilter):
         return first, "-id" if first.startswith("-") else "id"
 
 
-class Keyset(CursorPagination):
+class Keyset(Pages):
     """A page. All columns of the ordering must point the same way, and none may hold a NULL."""
 
-    page_size = 50
-    page_size_query_param = "page_size"
-    max_page_size = 500
     page: list[Any]
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any]:

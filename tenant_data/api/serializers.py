@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from tenant_data.errors import FileNameError
@@ -12,6 +13,7 @@ from tenant_data.models import File
 from tenant_data.names import display_name
 
 
+@extend_schema_serializer(component_name="StoredFile")  # generated clients have a `File` of their own
 class FileSerializer(serializers.ModelSerializer[File]):
     """What is known of a file. Its content is at `content/`."""
 

@@ -7,13 +7,14 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from accounts.api.text import OnlySlug, OnlyText, TextualSerializer
 from tenants.models import Rollout, RolloutAttempt, Server
 
 SHOWN_FAILURES = 100
 """A reply stays readable with thousands of them."""
 
 
-class ServerSerializer(serializers.ModelSerializer[Server]):
+class ServerSerializer(TextualSerializer[Server]):
     """A PostgreSQL server that holds tenant databases."""
 
     class Meta:
@@ -37,18 +38,18 @@ class StartRolloutSerializer(serializers.Serializer[Any]):
         required=False,
         help_text="Its name or the unique beginning of one, `zero`, or steps such as `-1`.",
     )
-    tenants = serializers.ListField(child=serializers.SlugField(), required=False, help_text="Slugs: only these.")
-    exclude = serializers.ListField(child=serializers.SlugField(), required=False, help_text="Slugs: not these.")
-    labels = serializers.DictField(child=serializers.CharField(), required=False, help_text="Only those labelled so.")
-    server = serializers.CharField(required=False, help_text="Only those on the server of this name.")
+    tenants = serializers.ListField(child=OnlySlug(), required=False, help_text="Slugs: only these.")
+    exclude = serializers.ListField(child=OnlySlug(), required=False, help_text="Slugs: not these.")
+    labels = serializers.DictField(child=OnlyText(), required=False, help_text="Only those labelled so.")
+    server = OnlyText(required=False, help_text="Only those on the server of this name.")
     only_failed = serializers.BooleanField(required=False, help_text="Only those whose last try failed.")
-    canary = serializers.CharField(required=False, help_text="`3`, `2%` or slugs with commas: migrated first.")
-    waves = serializers.CharField(required=False, help_text="`5%,25%,100%`: in waves, each up to this share.")
-    max_failures = serializers.CharField(required=False, help_text="`5` or `2%`: begin no more above it.")
+    canary = OnlyText(required=False, help_text="`3`, `2%` or slugs with commas: migrated first.")
+    waves = OnlyText(required=False, help_text="`5%,25%,100%`: in waves, each up to this share.")
+    max_failures = OnlyText(required=False, help_text="`5` or `2%`: begin no more above it.")
     on_error = serializers.ChoiceField(choices=("stop", "continue"), required=False)
     workers = serializers.IntegerField(min_value=1, max_value=64, required=False, help_text="Tenants at a time.")
-    lock_timeout = serializers.CharField(required=False, help_text="`2s`: how long a statement may wait for a lock.")
-    statement_timeout = serializers.CharField(required=False, help_text="`15min`: how long a statement may run.")
+    lock_timeout = OnlyText(required=False, help_text="`2s`: how long a statement may wait for a lock.")
+    statement_timeout = OnlyText(required=False, help_text="`15min`: how long a statement may run.")
     resume = serializers.UUIDField(required=False, help_text="Go on with this rollout as it was asked for.")
 
     def validate(self, asked: dict[str, Any]) -> dict[str, Any]:

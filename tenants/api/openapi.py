@@ -28,7 +28,7 @@ IF_NONE_MATCH = OpenApiParameter(
 )
 KEY = OpenApiParameter(
     IDEMPOTENCY_KEY,
-    str,
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
     OpenApiParameter.HEADER,
     description="Of your making, a UUID for example. Sent again within a day, the request is done once, and you get "
     "the first reply, with `Idempotency-Replayed: true`.",
@@ -67,7 +67,13 @@ PROBLEM = {
 
 
 class Schema(AutoSchema):
-    """drf-spectacular's, and the headers of ``Tagged`` and ``Idempotent``."""
+    """drf-spectacular's, and the headers of ``Tagged`` and ``Idempotent``. What goes in is JSON, files excepted: forms
+    are understood too, but have only text in them, and no nulls.
+    """
+
+    def map_parsers(self) -> list[str]:
+        types: list[str] = super().map_parsers()
+        return ["application/json"] if "application/json" in types else types
 
     def get_override_parameters(self) -> list[Any]:
         parameters = list(super().get_override_parameters())
@@ -92,6 +98,11 @@ def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
                 replies = operations[method]["responses"]
                 for status in sorted(set(_statuses(path, method, operations[method])) & set(codes)):
                     replies.setdefault(str(status), {"$ref": f"#/components/responses/{_name(status)}"})
+                for status, reply in replies.items():
+                    if int(status) in codes and "$ref" not in reply:  # told by the view in its own words
+                        reply.setdefault(
+                            "content", {CONTENT_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+                        )
                 _add_etag(operations[method])
                 operations[method]["responses"] = dict(sorted(replies.items()))
     return result
@@ -123,7 +134,7 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> Iterator[int
     if "If-Match" in parameters:
         yield 412
     if "Idempotency-Key" in parameters:
-        yield 422
+        yield from (400, 422)
 
 
 def _name(status: int) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from accounts.api.text import OnlyText, TextualSerializer
 from accounts.models import User
 from tenants import naming
 from tenants.errors import TenantExistsError
@@ -27,7 +28,10 @@ class TenantSerializer(serializers.ModelSerializer[UserTenantAssociation]):
     role = serializers.CharField(read_only=True, help_text="Yours in this tenant.")
     labels = serializers.DictField(source="tenant.labels", child=serializers.CharField(), read_only=True)
     delete_at = serializers.DateTimeField(
-        source="tenant.delete_at", read_only=True, help_text="While it is deleting: until then that can be taken back."
+        source="tenant.delete_at",
+        read_only=True,
+        allow_null=True,
+        help_text="While it is deleting: until then that can be taken back.",
     )
     created_at = serializers.DateTimeField(source="tenant.created_at", read_only=True)
 
@@ -36,7 +40,7 @@ class TenantSerializer(serializers.ModelSerializer[UserTenantAssociation]):
         fields = ("id", "slug", "name", "state", "role", "labels", "delete_at", "created_at")
 
 
-class SlugField(serializers.RegexField):
+class SlugField(OnlyText, serializers.RegexField):
     """Validated, never normalised: two spellings must not become one slug."""
 
     default_error_messages = {
@@ -47,7 +51,7 @@ class SlugField(serializers.RegexField):
         super().__init__(naming.SLUG_REGEX, max_length=naming.SLUG_MAX_LENGTH, trim_whitespace=False, **options)
 
 
-class NewTenantSerializer(serializers.ModelSerializer[Tenant]):
+class NewTenantSerializer(TextualSerializer[Tenant]):
     """A tenant to be made, with its database."""
 
     slug = SlugField()
@@ -74,10 +78,10 @@ class NewTenantSerializer(serializers.ModelSerializer[Tenant]):
 class ChangedTenantSerializer(serializers.Serializer[Tenant]):
     """What may be changed about a tenant. Labels are replaced as a whole."""
 
-    name = serializers.CharField(max_length=200, required=False)
+    name = OnlyText(max_length=200, required=False)
     slug = SlugField(required=False, help_text="The old one names nobody from then on.")
     labels = serializers.DictField(
-        child=serializers.CharField(max_length=200, allow_blank=True), required=False, help_text='{"plan": "pro"}'
+        child=OnlyText(max_length=200, allow_blank=True), required=False, help_text='{"plan": "pro"}'
     )
 
     def validate_labels(self, labels: dict[str, str]) -> dict[str, str]:

@@ -17,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api.errors import as_replies
+from accounts.api.text import OnlyText
 from accounts.models import Token, User
 from tenants.api.examples import TOKEN
 from tenants.models import Tenant
@@ -46,11 +47,11 @@ class TokenSerializer(serializers.ModelSerializer[Token]):
 class NewTokenSerializer(serializers.Serializer[Any]):
     """A token to be made: what it is for, until when it is good, and where."""
 
-    name = serializers.CharField(max_length=100)
+    name = OnlyText(max_length=100)
     expiry = serializers.DateTimeField(
         required=False, help_text=f"At most {TOKEN_LIVES_AT_MOST.days} days from now; default: as of a log-in."
     )
-    tenant = serializers.CharField(
+    tenant = OnlyText(
         required=False,
         help_text="One of mine: it is good for that tenant only. Default: the one that the request names.",
     )
