@@ -4,7 +4,7 @@
 #   make help     the other targets
 #
 # Variables: PORT=8001 (run), PYTHON=/path/to/python (which Python makes the virtual environment), VENV=.venv,
-# PYTEST="-k name" (test), KILLS=200 (kills), SOAK=1000000 (soak), STEPS=1000 (machine), BENCH="--help" (bench). The
+# PYTEST="-k name" (test), FUZZ=50 and SILO_FUZZ_SEED=7 (fuzz), KILLS=200 (kills), SOAK=1000000 (soak), STEPS=1000 (machine), BENCH="--help" (bench). The
 # environment variables of docs and README, such as SILO_DATA_DIR, are honoured.
 
 SHELL := /bin/sh
@@ -15,11 +15,15 @@ BENCH ?=
 KILLS ?= 200
 SOAK ?= 1000000
 STEPS ?= 1000
+FUZZ ?= 50
 
 python := $(VENV)/bin/python
 manage := $(python) manage.py
 installed := $(VENV)/.installed
 pip_install := -m pip install --quiet --quiet --disable-pip-version-check --no-input
+
+# For `make client` and `make fuzz` only.
+installed_openapi := $(VENV)/.installed-openapi
 
 # For `make bench` only: the plot, and django-tenants in a virtual environment of its own.
 installed_bench := $(VENV)/.installed-bench
@@ -43,7 +47,7 @@ secret = $$($(python) -c 'import secrets; print(secrets.token_urlsafe(50))')
 as_production = DEBUG=off ALLOWED_HOSTS=silo.example DATABASE_URL=postgres://silo@127.0.0.1:1/silo \
 	SECRET_KEY="$(secret)" TENANT_CREDENTIALS_KEY="$(secret)"
 
-.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean bigfile bucket machine pgbouncer
+.PHONY: help run setup prepared install test kills soak storm check papers bench stop requirements clean bigfile bucket machine pgbouncer client fuzz
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -110,6 +114,16 @@ pgbouncer: install ## Run requests through a real PgBouncer (apt install pgbounc
 		echo "No pgbouncer is installed. On Debian and Ubuntu: apt install pgbouncer" >&2; exit 1; }
 	@$(python) -m pytest tests/acceptance/test_pgbouncer.py -rs
 
+client: $(installed_openapi) ## Generate a Python client from docs/openapi.yaml, and use it on a running server
+	@$(python) -m pytest tests/openapi/test_client.py --quiet
+
+fuzz: $(installed_openapi) ## schemathesis over the OpenAPI, FUZZ (50) examples an operation: owner, viewer, stranger, staff
+	@SILO_FUZZ=$(FUZZ) $(python) -m pytest tests/openapi/test_fuzz.py --quiet --capture=no
+
+$(installed_openapi): $(installed) requirements-openapi.txt
+	@$(python) $(pip_install) --requirement requirements-openapi.txt
+	@touch $@
+
 check: install ## Formatting, lint, types, import directions, migrations, deployment settings, papers
 	$(python) -m ruff format --check .
 	$(python) -m ruff check .
@@ -140,7 +154,7 @@ stop: ## Stop the embedded PostgreSQL servers of development and tests
 
 requirements: install ## Pin requirements*.txt again from requirements*.in, at the newest versions
 	@$(python) $(pip_install) uv
-	@for name in requirements requirements-s3 requirements-dev requirements-s3-dev requirements-bench benchmarks/django_tenants/requirements; do \
+	@for name in requirements requirements-s3 requirements-dev requirements-s3-dev requirements-bench requirements-openapi benchmarks/django_tenants/requirements; do \
 		$(python) -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --no-emit-index-url \
 			--custom-compile-command "make requirements" $$name.in --output-file $$name.txt || exit 1; done
 

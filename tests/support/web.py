@@ -51,7 +51,9 @@ class Server:
 def served(fleet: Fleet, token: str, log: Path, *, threads: int = 8, **environment: str) -> Iterator[Server]:
     """A server of the test's databases; it has ended on leaving."""
     bind = ("--bind", "127.0.0.1:0", "--worker-class", "gthread", "--threads", str(threads))
-    process = fleet.start("-m", "gunicorn", "platform_site.wsgi", *bind, "--error-logfile", str(log), **environment)
+    # What it prints goes to the log as well: nobody reads its pipes, and it would wait for ever when they are full.
+    logs = ("--error-logfile", str(log), "--capture-output")
+    process = fleet.start("-m", "gunicorn", "platform_site.wsgi", *bind, *logs, **environment)
     try:
         wait_until(lambda: process.poll() is not None or "Booting worker" in (log.read_text() if log.exists() else ""))
         port = re.search(r"Listening at: http://127.0.0.1:(\d+)", log.read_text())
