@@ -61,6 +61,20 @@ class MomentFormField(filters.IsoDateTimeFilter.field_class):
             raise forms.ValidationError("Say a time between the years 1 and 9999 in UTC.") from error
 
 
+class IdFormField(forms.UUIDField):
+    """An id as it is shown; Python would take it with braces, or without hyphens."""
+
+    def clean(self, value: Any) -> Any:
+        found = super().clean(value)
+        if value is not None and str(found) != value.lower():
+            raise forms.ValidationError(self.error_messages["invalid"], "invalid")
+        return found
+
+
+class IdFilter(filters.UUIDFilter):
+    field_class = IdFormField
+
+
 class MomentFilter(filters.IsoDateTimeFilter):
     field_class = MomentFormField
 
@@ -81,7 +95,7 @@ class DocumentFilters(filters.FilterSet):
         label='Words to search for in title and body: `word`, `"a phrase"`, `or`, `-without`. The best comes first.',
     )
     tag = TagsFilter("tags", "contains")
-    author = filters.UUIDFilter("owner_id", label="Id of the user who wrote it.")
+    author = IdFilter("owner_id", label="Id of the user who wrote it.")
     title = filters.CharFilter("title", "istartswith", max_length=200, label="How the title begins, in any case.")
     created_from = MomentFilter("created_at", "gte", label="Written at this time or later.")
     created_before = MomentFilter("created_at", "lt", label="Written before this time.")

@@ -98,7 +98,7 @@ class NewDocumentSerializer(DocumentSerializer):
 class NewDocumentsSerializer(serializers.Serializer[Any]):
     """Documents to be written together."""
 
-    documents = serializers.ListField(child=NewDocumentSerializer(), allow_empty=False, max_length=BULK_MAX_LENGTH)
+    documents = serializers.ListField(child=NewDocumentSerializer(), min_length=1, max_length=BULK_MAX_LENGTH)
 
     def validate_documents(self, documents: list[dict[str, Any]]) -> list[dict[str, Any]]:
         wanted = {document["file_id"] for document in documents} - {None}
@@ -118,7 +118,7 @@ class WrittenDocumentsSerializer(serializers.Serializer[Any]):
 class DocumentIdsSerializer(serializers.Serializer[Any]):
     """Documents to be deleted together."""
 
-    ids = serializers.ListField(child=serializers.UUIDField(), allow_empty=False, max_length=BULK_MAX_LENGTH)
+    ids = serializers.ListField(child=serializers.UUIDField(), min_length=1, max_length=BULK_MAX_LENGTH)
 
 
 class DeletedSerializer(serializers.Serializer[Any]):

@@ -105,7 +105,7 @@ class EventsView(GenericAPIView[Rollout]):
             "Server-sent events: `progress` with the rollout on each change, `failure` for each tenant that fails, and "
             "`end`, with which the stream ends. `Last-Event-ID` goes on after the failure of that id."
         ),
-        parameters=[OpenApiParameter("Last-Event-ID", int, OpenApiParameter.HEADER)],
+        parameters=[OpenApiParameter("Last-Event-ID", str, OpenApiParameter.HEADER)],
         responses={(200, EventRenderer.media_type): OpenApiTypes.STR},
         examples=[
             OpenApiExample(

@@ -6,6 +6,7 @@ import pytest
 
 from tenant_data.models import Document
 from tenants.context import use_tenant
+from tenants.models import Tenant
 from tests.conftest import PASSWORD
 
 pytestmark = pytest.mark.django_db
@@ -41,6 +42,21 @@ class ASizeOfPages:
 class ATimeToFilterBy:
     def test_is_one(self, as_user, acme, alice):
         assert as_user(alice).get(DOCUMENTS, {"created_from": ""}).status_code == 400
+
+
+class AnAuthorToFilterBy:
+    def test_is_an_id_as_it_is_shown(self, as_user, acme, alice):
+        client = as_user(alice)
+        assert client.get(DOCUMENTS, {"author": str(alice.pk)}).status_code == 200
+        for author in ("", alice.pk.hex, f"{{{alice.pk}}}", "x"):
+            assert client.get(DOCUMENTS, {"author": author}).status_code == 400, author
+
+
+class AMethodThatIsNotTaken:
+    def test_is_405_also_of_a_tenant_that_is_not_served(self, as_user, acme, alice):
+        Tenant.objects.filter(pk=acme.pk).update(state=Tenant.State.SUSPENDED)
+        assert as_user(alice).put(f"{ACME}undelete/").status_code == 405
+        assert as_user(alice).get(DOCUMENTS).status_code == 503
 
 
 class Options:
