@@ -67,8 +67,8 @@ class IsTenantMember(BasePermission):
         if not request.user.is_authenticated:
             return False
         membership = _membership(request, view)
-        # What the view does not take is 405, whatever state the tenant is in.
-        takes = hasattr(view, (request.method or "").lower())
+        # What the view does not take is 405, whatever state the tenant is in, and OPTIONS says what it takes.
+        takes = request.method != "OPTIONS" and hasattr(view, (request.method or "").lower())
         if takes and request.method not in getattr(view, "answers_unserved", ()):
             _require_servable(membership.tenant)
         request.membership = membership  # type: ignore[attr-defined]

@@ -56,6 +56,7 @@ class AMethodThatIsNotTaken:
     def test_is_405_also_of_a_tenant_that_is_not_served(self, as_user, acme, alice):
         Tenant.objects.filter(pk=acme.pk).update(state=Tenant.State.SUSPENDED)
         assert as_user(alice).put(f"{ACME}undelete/").status_code == 405
+        assert as_user(alice).options(f"{ACME}undelete/").status_code == 200
         assert as_user(alice).get(DOCUMENTS).status_code == 503
 
 
