@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 SILO, PLAIN = "benchmarks.requests.settings", "benchmarks.requests.plain.settings"
 
-FEW, POOLED, IN_TURN = 10, 20, 150
+FEW, POOLED, IN_TURN = 10, 20, 120
 """Tenants that fit the default pool; that pool's size; and how many can be held, where a server has 200 connections."""
 
 DOCUMENTS = 50
