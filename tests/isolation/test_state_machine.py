@@ -346,7 +346,11 @@ class Machine(RuleBasedStateMachine):
 
     @step(target=documents)
     def write_document(self) -> Any:
-        return self.new_document() if self.may(self.here, tenant_atomic) else multiple()
+        def begin() -> None:
+            with tenant_atomic():
+                pass
+
+        return self.new_document() if self.may(self.here, begin) else multiple()
 
     @step(held=documents, file=files)
     def relate(self, held: Held, file: Held) -> None:
