@@ -52,11 +52,11 @@ from tests.support.waiting import wait_until
 
 logger = logging.getLogger(__name__)
 
-STEPS = int(os.environ.get("SILO_MACHINE_STEPS", "64"))
+STEPS = int(os.environ.get("SILO_MACHINE_STEPS", "32"))
 STEPS_OF_ONE = 16
 """Then a new machine starts, with new tenants, and other rules than the one before: Hypothesis leaves some out."""
 
-SEED = int(os.environ.get("SILO_MACHINE_SEED", SystemRandom().randrange(2**32) if STEPS > 64 else 2))
+SEED = int(os.environ.get("SILO_MACHINE_SEED", SystemRandom().randrange(2**32) if STEPS > 32 else 2))
 
 CAP, CAP_OF_ONE = 4, 3
 MOST_TENANTS = 4
