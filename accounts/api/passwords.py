@@ -15,13 +15,11 @@ from accounts import links
 from accounts.api.errors import as_replies
 from accounts.api.serializers import (
     ChangedPasswordSerializer,
-    EmailSerializer,
     LinkSerializer,
     NewPasswordSerializer,
     SentSerializer,
 )
-from accounts.api.throttles import count_mail
-from accounts.api.views import OpenView
+from accounts.api.views import LinksView, OpenView
 from accounts.brakes import LOG_IN_TO_FROM, PRESENT_PASSWORD, count_try, remember, take_back
 from accounts.models import Token, User
 from accounts.senders import sender_of
@@ -63,10 +61,8 @@ class PasswordView(GenericAPIView[User]):
         return Response(status=204)
 
 
-class ResetsView(OpenView):
+class ResetsView(LinksView):
     """Links with which to set a new password."""
-
-    serializer_class = EmailSerializer
 
     @extend_schema(
         operation_id="auth_password_reset_ask",
@@ -82,12 +78,7 @@ class ResetsView(OpenView):
         ],
     )
     def post(self, request: Request) -> Response:
-        asked = EmailSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        with as_replies():
-            count_mail(request._request, asked.validated_data["email"])
-        links.send_reset(asked.validated_data["email"])
-        return Response({"detail": SENT}, status=202)
+        return self.mail(request, links.send_reset, SENT)
 
 
 class ResetView(OpenView):

@@ -8,17 +8,14 @@ from rest_framework.response import Response
 
 from accounts import links
 from accounts.api.errors import as_replies
-from accounts.api.serializers import EmailSerializer, LinkSerializer, SentSerializer
-from accounts.api.throttles import count_mail
-from accounts.api.views import OpenView
+from accounts.api.serializers import LinkSerializer, SentSerializer
+from accounts.api.views import LinksView, OpenView
 
 SENT = "If somebody has this address and has not verified it yet, a link is on its way to it. It is good for an hour."
 
 
-class VerificationsView(OpenView):
+class VerificationsView(LinksView):
     """Links that verify an address."""
-
-    serializer_class = EmailSerializer
 
     @extend_schema(
         operation_id="auth_verify_email_ask",
@@ -34,12 +31,7 @@ class VerificationsView(OpenView):
         ],
     )
     def post(self, request: Request) -> Response:
-        asked = EmailSerializer(data=request.data)
-        asked.is_valid(raise_exception=True)
-        with as_replies():
-            count_mail(request._request, asked.validated_data["email"])
-        links.send_verification(asked.validated_data["email"])
-        return Response({"detail": SENT}, status=202)
+        return self.mail(request, links.send_verification, SENT)
 
 
 class VerificationView(OpenView):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from django.conf import settings
@@ -21,8 +22,14 @@ from rest_framework.views import APIView
 from accounts.api.authentication import TokenAuthentication
 from accounts.api.errors import EmailNotVerified, as_replies
 from accounts.api.examples import ALICE, LOGGED_IN
-from accounts.api.serializers import LoggedInSerializer, LoginSerializer, RegisterSerializer, UserSerializer
-from accounts.api.throttles import RegistrationThrottle
+from accounts.api.serializers import (
+    EmailSerializer,
+    LoggedInSerializer,
+    LoginSerializer,
+    RegisterSerializer,
+    UserSerializer,
+)
+from accounts.api.throttles import RegistrationThrottle, count_mail
 from accounts.links import send_verification
 from accounts.models import Token, User
 
@@ -36,6 +43,21 @@ class OpenView(GenericAPIView[Any]):
     def get_authenticate_header(self, request: Request) -> str:
         # With no authentication classes, REST framework would turn 401 into 403.
         return str(TokenAuthentication().authenticate_header(request))
+
+
+class LinksView(OpenView):
+    """For those who ask for a link by mail. The reply is the same whether somebody has the address or not."""
+
+    serializer_class = EmailSerializer
+
+    def mail(self, request: Request, send: Callable[[str], None], reply: str) -> Response:
+        """Count the request for its address, which may refuse it, and have ``send`` mail the link."""
+        asked = EmailSerializer(data=request.data)
+        asked.is_valid(raise_exception=True)
+        with as_replies():
+            count_mail(request._request, asked.validated_data["email"])
+        send(asked.validated_data["email"])
+        return Response({"detail": reply}, status=202)
 
 
 @extend_schema_view(
