@@ -8,7 +8,7 @@ from typing import Any, cast
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import Http404
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema, extend_schema_view
 from knox.settings import knox_settings
 from rest_framework import serializers
 from rest_framework.generics import DestroyAPIView, ListAPIView
@@ -98,7 +98,10 @@ class TokensView(ListAPIView[Token]):
         "request names a tenant by host or `X-Tenant`, it is bound: good below `tenants/{slug}/` of that one, and 401 "
         "elsewhere. 404 for a tenant that is not mine.",
         request=NewTokenSerializer,
-        responses={201: MadeTokenSerializer},
+        responses={
+            201: MadeTokenSerializer,
+            404: OpenApiResponse(description="No such tenant, or not mine."),
+        },
         examples=[
             OpenApiExample(
                 "For a program",
