@@ -6,11 +6,12 @@ installation's pointer names.
 
 from __future__ import annotations
 
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tenants import naming
 from tenants.databases import bookkeeping, roles, schema
@@ -22,13 +23,16 @@ from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.footprint import FOOTPRINT
 from tenants.rollout.heads import key_of
 from tenants.rollout.plan import unknown_migrations
-from tenants.rollout.policy import Verdict
+from tenants.rollout.policy import MAX_TRIES, Verdict, pause_before
 from tenants.rollout.program import Programs
 from tenants.rollout.target import exactly, latest
-from tenants.rollout.worker import Outcome, WorkOptions, bring
+from tenants.rollout.worker import Outcome, WorkOptions, bring, failed_with
+from tenants.routing.backend.base import DatabaseWrapper
 
 if TYPE_CHECKING:
     from psycopg2.extensions import cursor as Cursor
+
+T = TypeVar("T")
 
 BUILD_LOCK = 0x5111
 """One builder an installation on a server; whoever waited finds the template ready."""
@@ -138,23 +142,50 @@ def _build(
     clone(cursor, source.name if source else EMPTY, name)
     open_connections(cursor, name)
     roles.ensure_group(cursor, installation.id)
-    if source is None:
-        with owner_session(template, limits=options.limits) as connection:
-            bookkeeping.install(connection)
-            with connection.cursor() as inside:
-                roles.grant_in_template(inside.cursor, installation.id)
-    outcome = bring(template, programs, options)
-    if outcome.failure is not None or outcome.verdict is Verdict.STOPPED:
+    try:
+        if source is None:
+            _inside(template, lambda session: _furnish(session, installation.id), options)
+        outcome = bring(template, programs, options)
+        if outcome.failure is not None or outcome.verdict is Verdict.STOPPED:
+            raise _failed(outcome)
+        return _seal(cursor, template, options)
+    except TemplateFailedError:
         _drop(cursor, template)
-        raise TemplateFailedError(outcome.failure.message if outcome.failure else outcome.reason, outcome=outcome)
-    return _seal(cursor, template)
+        raise
 
 
-def _seal(cursor: Cursor, template: Template) -> Template:
+def _inside(template: Template, act: Callable[[DatabaseWrapper], T], options: WorkOptions) -> T:
+    """What ``act`` gives with an owner's connection; tried again like a tenant that got no session.
+
+    A session that has ended counts against its role's limit until the server has heard of it, so the next one can be
+    refused where there is room for one alone.
+    """
+    for attempt in range(1, MAX_TRIES + 1):
+        with owner_session(template, limits=options.limits) as connection:
+            try:
+                return act(connection)
+            except Exception as error:
+                outcome = failed_with(error, template, connection)
+        if not outcome.may_pass:
+            break
+        time.sleep(pause_before(attempt + 1))
+    raise _failed(outcome)
+
+
+def _failed(outcome: Outcome) -> TemplateFailedError:
+    return TemplateFailedError(outcome.failure.message if outcome.failure else outcome.reason, outcome=outcome)
+
+
+def _furnish(connection: DatabaseWrapper, installation: uuid.UUID) -> None:
+    """What stands in a template before any migration."""
+    bookkeeping.install(connection)
+    with connection.cursor() as cursor:
+        roles.grant_in_template(cursor.cursor, installation)
+
+
+def _seal(cursor: Cursor, template: Template, options: WorkOptions) -> Template:
     """Note what the template holds, and let nobody in again: one session inside makes a clone fail."""
-    with owner_session(template) as connection:
-        facts = bookkeeping.read(connection)
-        lines = schema.fingerprint(connection)
+    facts, lines = _inside(template, lambda session: (bookkeeping.read(session), schema.fingerprint(session)), options)
     close_connections(cursor, template.name)
     found = _ready(template.server, key_of(facts.applied))
     if found is not None:

@@ -131,9 +131,7 @@ def try_once(
         except MovedOnError as error:
             outcome = Outcome(AttemptState.SKIPPED, reason=error.detail)
         except (Exception, SystemExit) as error:
-            cause = _cause_of(error, database, connection)
-            verdict = verdict_on(cause, connection)
-            outcome = Outcome(AttemptState.FAILED, failure=describe(error, cause), verdict=verdict)
+            outcome = failed_with(error, database, connection)
     return replace(
         outcome,
         steps=tuple(done),
@@ -141,6 +139,12 @@ def try_once(
         attempts=(before.attempts if before else 0) + 1,
         seconds=(before.seconds if before else 0.0) + time.perf_counter() - began,
     )
+
+
+def failed_with(error: BaseException, database: Database, connection: DatabaseWrapper) -> Outcome:
+    """What an error on an owner's connection means: what really went wrong, and whether another try may do better."""
+    cause = _cause_of(error, database, connection)
+    return Outcome(AttemptState.FAILED, failure=describe(error, cause), verdict=verdict_on(cause, connection))
 
 
 def look(database: Database, limits: SessionLimits | None = None) -> Facts:

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.db.models.signals import post_migrate
 
 from tenants.databases import refusal, sessions
 from tenants.databases.audit.run import audit
-from tenants.models import Server, Tenant
+from tenants.models import Server, Template, Tenant
 from tenants.models.rollout import AttemptState
 from tenants.rollout import budget
 from tenants.rollout.request import Request
@@ -169,6 +170,33 @@ class AServerThatIsCrowded:
         with self.room_for(2, other):
             report = roll_out(workers=6)
         assert (report.state, report.counts[AttemptState.MIGRATED]) == ("succeeded", 8)
+
+    def test_has_its_template_sealed_when_there_is_room_again(
+        self, fleet: Fleet, notes: NotesMigrations, other: ExtraServer, there: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The last session of the template's migrations has ended; the one that seals it is refused for a while."""
+        fleet.make("there-one", server=there)
+        notes.add("0002_colour", ADD_COLOUR)
+        refused, ask = threading.Event(), refusal.refusal_of
+
+        def crowd(using: str, **_: Any) -> None:
+            if Template.objects.filter(name=using, server=there).exists():
+                post_migrate.disconnect(crowd)
+                other.run("ALTER ROLE silo CONNECTION LIMIT 1")
+
+        def ask_and_make_room(parameters: dict[str, Any]) -> tuple[bool, str | None]:
+            answer = ask(parameters)
+            if answer[0]:
+                refused.set()
+                other.run("ALTER ROLE silo CONNECTION LIMIT -1")
+            return answer
+
+        monkeypatch.setattr(refusal, "refusal_of", ask_and_make_room)
+        post_migrate.connect(crowd)
+        with self.room_for(-1, other):
+            report = roll_out()
+        assert refused.is_set()
+        assert (report.state, report.counts[AttemptState.MIGRATED]) == ("succeeded", 1)
 
     def test_leaves_the_workers_that_it_has_no_room_for_to_the_others(
         self, fleet: Fleet, notes: NotesMigrations, other: ExtraServer, there: Server
