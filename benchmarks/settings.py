@@ -5,11 +5,11 @@ That PostgreSQL is durable. The tests' app `notes` is a tenant app beside Silo's
 
 from platform_site import embedded
 from platform_site.settings import *  # noqa: F403
-from platform_site.settings import DATABASES, INSTALLED_APPS, TENANT_APPS
+from platform_site.settings import DATABASES, INSTALLED_APPS, MIGRATION_MODULES, TENANT_APPS
 
 DEBUG = False  # With it Django keeps every statement in memory.
 SILO_DATA_DIR = embedded.data_dir_of_tests("bench")
 DATABASES["default"] = embedded.settings_for(SILO_DATA_DIR)
 TENANT_APPS = [*TENANT_APPS, "tests.apps.notes"]
 INSTALLED_APPS = [*INSTALLED_APPS, "tests.apps.notes"]
-MIGRATION_MODULES = {"notes": "benchmarks.migrations"}
+MIGRATION_MODULES = {**MIGRATION_MODULES, "notes": "benchmarks.migrations"}
