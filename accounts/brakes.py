@@ -71,7 +71,8 @@ def count_try(policy: Policy, *whom: str) -> None:
             update_fields=["tried_at"],
         )
         brake = Brake.objects.get(pk=key)
-        if now < brake.free_at:
+        # Not where there is no delay: of two at once the second may have read its clock before the first.
+        if policy.delay(brake.failures) and now < brake.free_at:
             raise TooManyTriesError(brake.free_at - now)
         brake.failures = 1 if brake.forget_at < now else brake.failures + 1
         brake.free_at = now + policy.delay(brake.failures)

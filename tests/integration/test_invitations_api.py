@@ -1,6 +1,7 @@
 """Inviting by e-mail, and joining by the link."""
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
+from tenants import invitations
 from tenants.errors import InvalidInvitationError
 from tenants.invitations import INVITED, accept, find_invitation, invite, link_of
 from tenants.models import Invitation, Tenant, UserTenantAssociation
@@ -17,6 +19,7 @@ ACME = "/api/v1/tenants/acme/"
 INVITATIONS = f"{ACME}invitations/"
 PASSWORD = "correct horse battery staple"
 NEW = "frank@example.com"
+ROUNDS = 10
 
 
 def send(client, email, role="member"):
@@ -148,3 +151,32 @@ class AnInvitation:
             thread.join()
         assert len(refused) == 1
         assert initech.associations.count() == 1
+
+    def test_that_two_send_at_once_is_good_once(self, fleet, monkeypatch):
+        """Each takes back what was sent before, and does not see what the other is sending."""
+        monkeypatch.setattr(invitations, "INVITED", replace(INVITED, free=2))
+        (initech,) = fleet.make("initech")
+        peter = User.objects.create_user("peter@example.com")
+        failed = []
+
+        def send_one(address, start):
+            connection.ensure_connection()
+            start.wait()
+            try:
+                invite(initech, address, "viewer", peter)
+            except Exception as error:
+                failed.append(error)
+            finally:
+                connection.close()
+
+        for number in range(ROUNDS):
+            start = threading.Barrier(2)
+            address = f"milton{number}@example.com"
+            threads = [threading.Thread(target=send_one, args=[address, start]) for _ in range(2)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        letters()
+        assert failed == []
+        assert initech.invitations.count() == ROUNDS
