@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from psycopg2 import errorcodes
 
+from tenants.databases.sessions import sqlstate_of
 from tenants.errors import AlreadyMemberError, LastOwnerError, NotMemberError, RoleError
 from tenants.models import Role, Tenant, UserTenantAssociation
 from tenants.permissions import Deed, may
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
 def add_member(
     tenant: Tenant, user: User, role: str, *, by: UserTenantAssociation | None = None
 ) -> UserTenantAssociation:
-    """Raises ``AlreadyMemberError``, ``RoleError``; of two who add the same user at once, one gets it."""
+    """Raises ``AlreadyMemberError``, ``RoleError``; of two who add the same user at once, one gets it.
+
+    Raises ``IntegrityError`` where the user or the tenant is gone.
+    """
     try:
         with transaction.atomic(using="default"):
             if by is not None:
@@ -33,6 +38,8 @@ def add_member(
                 require_manager(UserTenantAssociation.objects.filter(pk=by.pk).first(), role)
             return UserTenantAssociation.objects.create(tenant=tenant, user=user, role=role)
     except IntegrityError as error:
+        if sqlstate_of(error) != errorcodes.UNIQUE_VIOLATION:
+            raise
         raise AlreadyMemberError from error
 
 
@@ -53,6 +60,13 @@ def remove_member(member: UserTenantAssociation, *, by: UserTenantAssociation | 
     """Raises ``LastOwnerError``, ``RoleError``, ``NotMemberError``."""
     with _held(member, by, None):
         UserTenantAssociation.objects.filter(pk=member.pk).delete()
+
+
+def require_owner(tenant: Tenant, *, among: Collection[str]) -> None:
+    """Hold a tenant's members, who are to have these roles; raises ``LastOwnerError`` where its owners all go."""
+    hold_members(tenant.pk)
+    if Role.OWNER not in among and tenant.associations.filter(role=Role.OWNER).exists():
+        raise LastOwnerError
 
 
 def require_manager(member: UserTenantAssociation | None, *roles: str | None) -> None:

@@ -183,6 +183,31 @@ class ATenant:
         assert changed.name == "Acme International"
         assert (changed.state, changed.head, changed.server) == (acme.state, acme.head, acme.server)
 
+    @pytest.mark.parametrize(
+        "edit", [{"associations-0-DELETE": "on"}, {"associations-0-role": "admin"}], ids=["taken out", "made an admin"]
+    )
+    def test_keeps_an_owner(self, staff, acme, alice, edit):
+        member = UserTenantAssociation.objects.get(tenant=acme, user=alice)
+        members = {
+            "associations-TOTAL_FORMS": 1,
+            "associations-INITIAL_FORMS": 1,
+            "associations-0-id": member.pk,
+            "associations-0-tenant": acme.pk,
+            "associations-0-user": alice.pk,
+            "associations-0-role": "owner",
+        }
+        page = reverse("admin:tenants_tenant_change", args=[acme.pk])
+        reply = staff.post(page, {"slug": "acme", "name": "Acme", "labels": "{}", **members, **edit})
+        assert "The last owner of a tenant cannot leave" in reply.content.decode()
+        assert UserTenantAssociation.objects.get(pk=member.pk).role == "owner"
+
+    def test_has_its_members_edited_on_its_own_page_alone(self, chief, acme, alice):
+        member = UserTenantAssociation.objects.get(tenant=acme, user=alice)
+        for action in ("change", "delete"):
+            page = reverse(f"admin:tenants_usertenantassociation_{action}", args=[member.pk])
+            assert chief.post(page, {"role": "viewer", "post": "yes"}).status_code == 403
+        assert UserTenantAssociation.objects.get(pk=member.pk).role == "owner"
+
     def test_keeps_what_changed_while_its_page_was_open(self, staff, acme, monkeypatch):
         """A rollout moves the head between the reading of the form and its saving."""
         from tenants.admin.tenant import TenantForm
