@@ -17,7 +17,7 @@ from tenants.databases.clone import close_connections, drop, exists
 from tenants.databases.provision import alone_with
 from tenants.databases.roles import drop_role
 from tenants.databases.sessions import require_exists
-from tenants.errors import TransitionError
+from tenants.errors import TransitionError, UnknownTenantError
 from tenants.lifecycle import reopen
 from tenants.models import Tenant
 from tenants.models.tenant import TenantState
@@ -28,15 +28,15 @@ from tenants.signals import tenant_purged
 def begin_deletion(tenant: Tenant, *, grace: timedelta | None = None) -> None:
     """Take a tenant out of service; after ``grace`` (default: ``TENANT_DELETE_GRACE``) it may be purged.
 
-    Raises ``TransitionError``, ``TenantBusyError``. Harmless on one that is being deleted: what was cut off between
-    main and the server is completed, and a shorter grace counts.
+    Raises ``TransitionError``, ``TenantBusyError``, ``UnknownTenantError``. Harmless on one that is being deleted: what
+    was cut off between main and the server is completed, and a shorter grace counts.
     """
     mark_deleting(tenant, grace=grace)
     close_deleting(tenant)
 
 
 def mark_deleting(tenant: Tenant, *, grace: timedelta | None = None) -> None:
-    """The first half, in main. Raises ``TransitionError``."""
+    """The first half, in main. Raises ``TransitionError``, ``UnknownTenantError``."""
     _refresh(tenant)
     delete_at = Now() + (settings.TENANT_DELETE_GRACE if grace is None else grace)
     if tenant.state != Tenant.State.DELETING:
@@ -107,4 +107,8 @@ def purge(tenant: Tenant) -> bool:
 
 
 def _refresh(tenant: Tenant) -> None:
-    tenant.refresh_from_db(fields=["state", "delete_at", "returns_to"])
+    """How it stands in main by now; raises ``UnknownTenantError`` where another process has purged it."""
+    try:
+        tenant.refresh_from_db(fields=["state", "delete_at", "returns_to"])
+    except Tenant.DoesNotExist as error:
+        raise UnknownTenantError(f"{tenant.slug} has been purged meanwhile", tenant=tenant.slug) from error

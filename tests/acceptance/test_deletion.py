@@ -16,6 +16,7 @@ from accounts.models import Token, User
 from tenant_data.models import Document
 from tenant_data.storage.contents import contents
 from tenant_data.storage.incoming import Incoming
+from tenants import deletion
 from tenants.context import use_tenant
 from tenants.databases.provision import PROVISION_LOCK
 from tenants.databases.sessions import maintenance, take_server_lock
@@ -237,4 +238,18 @@ class TheCommands:
             run("delete", "first", "--now")
         assert state_of(tenant) == "active"
         assert "is gone" in run("delete", "first", "--now", "--noinput")
+        assert traces_of(tenant) == set()
+
+    def test_delete_says_that_another_has_purged_it_meanwhile(
+        self, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Between main's being told and the server's, another process purges what it was told of."""
+
+        def purged_first(found: Tenant) -> None:
+            purge(Tenant.objects.get(pk=found.pk))
+            close_deleting(found)
+
+        monkeypatch.setattr(deletion, "close_deleting", purged_first)
+        with pytest.raises(CommandError, match="first has been purged meanwhile"):
+            run("delete", "first", "--now", "--noinput")
         assert traces_of(tenant) == set()
