@@ -13,29 +13,28 @@ from tenants.management.rollouts import NOT_ALL_THERE, Write
 from tenants.rollout import preview, report
 from tenants.rollout.observe import observe
 from tenants.rollout.preconditions import require_main_migrated
-from tenants.rollout.selection import Selection
+from tenants.rollout.request import Request
 from tenants.rollout.survey import Survey, survey
-from tenants.rollout.target import Target
 
 
-def show(selection: Selection, target: Target, options: dict[str, Any], write: Write) -> int:
+def show(request: Request, options: dict[str, Any], write: Write) -> int:
     """Write what would be done with ``write``, and give the exit code."""
     require_main_migrated()
     began = time.perf_counter()
-    found = survey(selection.tenants(), target, workers=options["workers"])
+    found = survey(request.selection.tenants(), request.target, workers=request.workers)
     if options["sql"] and options["format"] == "text":
-        write(preview.as_sql(found, target=target.title))
+        write(preview.as_sql(found, target=request.target.title))
     else:
-        _show_plans(found, target, options, write, began=began)
+        _show_plans(found, request.target.title, options, write, began=began)
     return NOT_ALL_THERE if found.failures or (options["check"] and found.behind) else 0
 
 
-def _show_plans(found: Survey, target: Target, options: dict[str, Any], write: Write, *, began: float) -> None:
+def _show_plans(found: Survey, target: str, options: dict[str, Any], write: Write, *, began: float) -> None:
     observed = None if options["check"] else [observe(plan) for plan in found.behind]
     if options["format"] == "text":
-        write(preview.in_words(found, target=target.title, observed=observed))
+        write(preview.in_words(found, target=target, observed=observed))
         return
-    result = report.survey_as_dict(found, target=target.title, seconds=time.perf_counter() - began)
+    result = report.survey_as_dict(found, target=target, seconds=time.perf_counter() - began)
     if observed is not None:
         result["plan"] = preview.as_list(found, observed, with_sql=options["sql"])
     write(json.dumps(result))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from io import StringIO
 from typing import Any
 
 import pytest
@@ -323,6 +325,22 @@ class AResumedRollout:
         found = fleet.migrate_json("--resume")
         assert (found["exit"], found["target"], found["tenants"]["total"]) == (0, "notes 0002", 1)
         assert (len(applied_to(acme)), len(applied_to(globex))) == (2, 1)
+
+    def test_goes_on_in_the_manner_it_had_less_what_is_said_now(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first")
+        call_command("migrate_tenants", "--workers=3", "--on-error=continue", "--lock-timeout=1s", stdout=StringIO())
+        call_command("migrate_tenants", "--resume", "--lock-timeout=9s", "--waves=50%,100%", stdout=StringIO())
+        manner = Rollout.objects.latest("started_at").options
+        assert (manner["workers"], manner["on_error"]) == (3, "continue")
+        assert (manner["lock_timeout_ms"], manner["waves"]) == (9000, "50%,100%")
+
+    def test_is_looked_ahead_to(self, fleet: Fleet, notes: NotesMigrations) -> None:
+        fleet.make("first", "second")
+        call_command("migrate_tenants", "--tenant=first", stdout=StringIO())
+        notes.add("0002_colour", ADD_COLOUR)
+        plan = StringIO()
+        call_command("migrate_tenants", "--resume", "--plan", "--format=json", stdout=plan)
+        assert json.loads(plan.getvalue())["tenants"]["total"] == 1
 
     def test_does_not_take_a_step_twice(self, fleet: Fleet, notes: NotesMigrations) -> None:
         (acme,) = fleet.make("first")

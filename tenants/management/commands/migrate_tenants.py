@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from django.core import checks
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts.models import User
-from tenants.databases.sessions import SessionLimits
 from tenants.errors import RolloutRefusedError, TenantError
-from tenants.management.arguments import add_format, duration, key_value, parsed_by, positive
+from tenants.management.arguments import add_format, key_value
+from tenants.management.manner import add_manner, in_the_manner_of
 from tenants.management.rollouts import carry_out
-from tenants.rollout.policy import MaxFailures
-from tenants.rollout.request import DEFAULT_WORKERS, Request
+from tenants.rollout.request import Request
 from tenants.rollout.resume import request_again
 from tenants.rollout.selection import Selection
 from tenants.rollout.target import resolve
-from tenants.rollout.waves import Canary, parse_waves
 from tenants.rollout.worker import WorkOptions
 
 REFUSED = 2
@@ -35,6 +32,7 @@ examples:
   migrate_tenants --canary 2% --waves 10%,50%,100%
   migrate_tenants --on-error continue --max-failures 5%
   migrate_tenants --resume                     go on with the last rollout, as it was asked for
+  migrate_tenants --resume --lock-timeout 10s  the same, more patiently
   migrate_tenants --check                      exit 1 if a tenant is behind: for a deploy's first step
 
 exit codes:
@@ -58,6 +56,19 @@ class Command(BaseCommand):
         parser.add_argument("migration", nargs="?", help='Name or unique beginning of one; "zero" for none; -1, +2.')
         parser.add_argument("--noinput", action="store_false", dest="interactive", help="Ask nothing.")
 
+        parser.add_argument("--fake", action="store_true", help="Record the migrations and run nothing.")
+        parser.add_argument(
+            "--resume",
+            nargs="?",
+            const="",
+            metavar="ID",
+            help="Go on with a rollout that was cut off (default: the last), as it was asked for; what is said of how "
+            "to do it replaces what was said then.",
+        )
+        parser.add_argument(
+            "--started-by", metavar="EMAIL", help="Which user of Silo starts it, for the ledger (default: no name)."
+        )
+        add_format(parser)
         add_selection(parser)
         add_dry_runs(parser)
         add_manner(parser)
@@ -65,20 +76,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         changes_nothing = options["plan"] or options["sql"] or options["check"]
         try:
-            code = self._show(options) if changes_nothing else self._migrate(options)
+            request = request_of(options)
+            code = (self._show if changes_nothing else self._migrate)(request, options)
         except TenantError as error:
             raise CommandError(str(error), returncode=REFUSED) from error
         if code:
             raise SystemExit(code)
 
-    def _migrate(self, options: dict[str, Any]) -> int:
-        return carry_out(request_of(options), options, self.stdout.write)
+    def _migrate(self, request: Request, options: dict[str, Any]) -> int:
+        return carry_out(request, options, self.stdout.write)
 
-    def _show(self, options: dict[str, Any]) -> int:
+    def _show(self, request: Request, options: dict[str, Any]) -> int:
         from tenants.management import dry_runs  # Only here: importing it takes longer than migrating a tenant.
 
-        target = resolve(options["app_label"], options["migration"])
-        return dry_runs.show(selection_of(options), target, options, self.stdout.write)
+        return dry_runs.show(request, options, self.stdout.write)
 
 
 def add_selection(parser: CommandParser) -> None:
@@ -101,88 +112,17 @@ def add_dry_runs(parser: CommandParser) -> None:
     dry.add_argument("--check", action="store_true", help="Exit 1 if a tenant is behind.")
 
 
-def add_manner(parser: CommandParser) -> None:
-    """In which order, how fast, and what follows an error."""
-    how = parser.add_argument_group("how")
-    how.add_argument(
-        "--on-error",
-        choices=("stop", "continue"),
-        default="stop",
-        help="stop: begin no more tenants after a failure (default). continue: until --max-failures, or else until "
-        "3 equal errors in a row or over 2%% failed once 50 were tried.",
-    )
-    how.add_argument(
-        "--max-failures",
-        type=parsed_by(MaxFailures.parse),
-        metavar="N|N%",
-        help="Begin no more once more than these have failed.",
-    )
-    how.add_argument(
-        "--canary",
-        type=parsed_by(Canary.parse),
-        metavar="N|N%|SLUG,...",
-        help="Migrate these first, the smallest databases, or the named; go on only if all of them succeed.",
-    )
-    how.add_argument(
-        "--waves",
-        type=parsed_by(parse_waves),
-        default=(),
-        metavar="5%,25%,100%",
-        help="Migrate in waves, each up to this share of all; the next begins when the last has ended well.",
-    )
-    how.add_argument(
-        "--workers", type=positive, default=DEFAULT_WORKERS, metavar="N", help="Tenants at a time (default 4)."
-    )
-    how.add_argument(
-        "--lock-timeout",
-        type=duration,
-        default=timedelta(seconds=2),
-        metavar="2s",
-        help="How long a statement may wait for a lock; live queries never queue behind it longer (default 2s).",
-    )
-    how.add_argument(
-        "--statement-timeout",
-        type=duration,
-        default=timedelta(minutes=15),
-        metavar="15min",
-        help="How long a statement may run (default 15min).",
-    )
-    how.add_argument(
-        "--resume",
-        nargs="?",
-        const="",
-        metavar="ID",
-        help="Go on with a rollout that was cut off, as it was asked for (default: the last).",
-    )
-    how.add_argument(
-        "--started-by", metavar="EMAIL", help="Which user of Silo starts it, for the ledger (default: nobody's name)."
-    )
-    how.add_argument("--fake", action="store_true", help="Record the migrations and run nothing.")
-    add_format(how)
-
-
 def request_of(options: dict[str, Any]) -> Request:
     selection, asked = selection_of(options), (options["app_label"], options["migration"])
-    if options["resume"] is not None:
-        if asked != (None, None) or selection != Selection() or options["fake"]:
-            raise RolloutRefusedError("--resume takes its target and tenants from the rollout that it goes on with")
-        return replace(request_again(options["resume"]), started_by=user_of(options["started_by"]))
-    return Request(
-        target=resolve(*asked),
-        asked=asked,
-        selection=selection,
-        workers=options["workers"],
-        on_error=options["on_error"],
-        max_failures=options["max_failures"],
-        canary=options["canary"],
-        waves=options["waves"],
-        started_by=user_of(options["started_by"]),
-        work=WorkOptions(
-            limits=SessionLimits(options["lock_timeout"], options["statement_timeout"]),
-            fake=options["fake"],
-            interactive=options["interactive"],
-        ),
-    )
+    if options["resume"] is None:
+        request = Request(
+            target=resolve(*asked), asked=asked, selection=selection, work=WorkOptions(fake=options["fake"])
+        )
+    elif asked != (None, None) or selection != Selection() or options["fake"]:
+        raise RolloutRefusedError("--resume takes its target and tenants from the rollout that it goes on with")
+    else:
+        request = request_again(options["resume"])
+    return replace(in_the_manner_of(options, request), started_by=user_of(options["started_by"]))
 
 
 def user_of(email: str | None) -> User | None:
