@@ -12,8 +12,8 @@ from django.db import connections
 
 from tenants.models import Tenant
 from tenants.models.rollout import AttemptState
+from tenants.rollout.outcome import Outcome, describe
 from tenants.rollout.scheduler import Scheduler, Task
-from tenants.rollout.worker import Outcome, describe
 
 BEAT_S = 0.5
 

@@ -14,8 +14,8 @@ from tenants.databases.refusal import why_refused
 from tenants.databases.sessions import SessionLimits, owner_session
 from tenants.models import Tenant
 from tenants.rollout.heads import key_of
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.templates import reference_schema
-from tenants.rollout.worker import Outcome
 
 SYNTAX_OR_ACCESS_CLASS = "42"
 """SQLSTATE class of "column already exists", "table does not exist" and the like: what drift looks like to DDL."""

@@ -25,7 +25,7 @@ from tenants.models import Installation, Rollout, RolloutAttempt, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import process
 from tenants.rollout.heads import head_of
-from tenants.rollout.worker import Outcome
+from tenants.rollout.outcome import Outcome
 
 if TYPE_CHECKING:
     from accounts.models import User

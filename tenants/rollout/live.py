@@ -11,8 +11,8 @@ from rich.text import Text
 
 from tenants.models import Tenant
 from tenants.models.rollout import Wish
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.progress import SHOWN_AT_ONCE, Progress, count, failure_line, wish_line
-from tenants.rollout.worker import Outcome
 
 
 class LiveProgress(Progress):

@@ -9,8 +9,8 @@ from typing import TextIO
 
 from tenants.models import Tenant
 from tenants.models.rollout import Wish
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.watcher import Watcher
-from tenants.rollout.worker import Outcome
 
 LINE_EVERY_S = 5.0
 SHOWN_AT_ONCE = 20

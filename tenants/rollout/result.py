@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tenants.models import Tenant
 from tenants.models.rollout import AttemptState
-from tenants.rollout.worker import Failure, Outcome
+from tenants.rollout.outcome import Failure, Outcome
 
 
 @dataclass(frozen=True)

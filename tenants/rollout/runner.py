@@ -25,6 +25,7 @@ from tenants.rollout.control import Control
 from tenants.rollout.crew import at_work
 from tenants.rollout.drift import explained
 from tenants.rollout.ledger import Ledger, parts_of
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.policy import OPERATOR_INTERVENTION, Brake, Verdict
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
@@ -35,7 +36,7 @@ from tenants.rollout.target import Relative, exactly
 from tenants.rollout.template_first import TemplateFirst
 from tenants.rollout.watcher import Silent, Stop, Watcher
 from tenants.rollout.waves import CANARY, Wave, in_waves
-from tenants.rollout.worker import Outcome, try_once
+from tenants.rollout.worker import try_once
 
 logger = logging.getLogger(__name__)
 

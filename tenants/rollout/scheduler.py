@@ -13,9 +13,9 @@ from tenants.errors import DiskFullError
 from tenants.models import Server, Tenant
 from tenants.models.rollout import AttemptState
 from tenants.rollout.budget import Budget
+from tenants.rollout.outcome import Outcome, describe
 from tenants.rollout.policy import MAX_TRIES, Verdict, pause_before
 from tenants.rollout.watcher import Stop
-from tenants.rollout.worker import Outcome, describe
 
 LOOK_S = 0.1
 """How often a waiting worker looks whether the rollout is halted: what halts it, such as a signal, wakes nobody."""

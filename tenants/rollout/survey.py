@@ -14,10 +14,11 @@ from tenants.databases.sessions import SessionLimits, owner_session
 from tenants.errors import RolloutRefusedError
 from tenants.models import Tenant
 from tenants.rollout.heads import Head, head_of, key_of
+from tenants.rollout.outcome import Failure, describe
 from tenants.rollout.program import PreparedMigration, Programs, recorded_names
 from tenants.rollout.result import TenantFailure
 from tenants.rollout.target import Target
-from tenants.rollout.worker import Failure, describe, look
+from tenants.rollout.worker import look
 
 
 @dataclass

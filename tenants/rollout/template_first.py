@@ -11,10 +11,11 @@ from tenants.errors import ServerDownError
 from tenants.models import Server
 from tenants.models.rollout import AttemptState
 from tenants.rollout import templates
+from tenants.rollout.outcome import Outcome, describe
 from tenants.rollout.policy import Verdict, pause_before, verdict_on_server
 from tenants.rollout.program import Programs
 from tenants.rollout.scheduler import Scheduler
-from tenants.rollout.worker import Outcome, WorkOptions, describe
+from tenants.rollout.worker import WorkOptions
 
 
 class TemplateFirst:

@@ -22,11 +22,12 @@ from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.rollout.footprint import FOOTPRINT
 from tenants.rollout.heads import key_of
+from tenants.rollout.outcome import Outcome, failed_with
 from tenants.rollout.plan import unknown_migrations
 from tenants.rollout.policy import MAX_TRIES, Verdict, pause_before
 from tenants.rollout.program import Programs
 from tenants.rollout.target import exactly, latest
-from tenants.rollout.worker import Outcome, WorkOptions, bring, failed_with
+from tenants.rollout.worker import WorkOptions, bring
 from tenants.routing.backend.base import DatabaseWrapper
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from tenants.models import Tenant
 from tenants.models.rollout import Wish
-from tenants.rollout.worker import Outcome
+from tenants.rollout.outcome import Outcome
 
 
 class Watcher(Protocol):

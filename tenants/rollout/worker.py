@@ -7,7 +7,6 @@ worker, a redelivered task or a rerun does no harm: it reads the database and do
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -23,15 +22,14 @@ from tenants.databases.sessions import (
     Database,
     SessionLimits,
     owner_session,
-    sqlstate_of,
     take_change_lock,
 )
 from tenants.errors import MovedOnError, WrongTenantError
 from tenants.models.rollout import AttemptState
 from tenants.rollout import signals, steps
 from tenants.rollout.footprint import FOOTPRINT
-from tenants.rollout.heads import Head, head_of
-from tenants.rollout.policy import MAX_TRIES, Verdict, pause_before, verdict_on
+from tenants.rollout.outcome import InMigrationError, Outcome, failed_with
+from tenants.rollout.policy import MAX_TRIES, Verdict, pause_before
 from tenants.rollout.program import PreparedMigration, Program, Programs, apps_of, recorded_after, recorded_names
 from tenants.rollout.script import RecordingEditor
 from tenants.routing.backend.base import DatabaseWrapper
@@ -51,52 +49,6 @@ class WorkOptions:
     interactive: bool = False
     application_name: str = "silo"
     may_go_on: Callable[[], bool] = always
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a database is not where it should be. ``migration`` is app.name; ``sqlstate`` is None where there is none."""
-
-    migration: str | None
-    sqlstate: str | None
-    error: str
-    message: str
-    traceback: str
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of one database. ``steps`` are the migrations carried out, as app.name; ``before`` was applied first.
-
-    ``before`` is empty where it could not be asked, ``applied`` where it failed or was not asked.
-    """
-
-    state: AttemptState
-    steps: tuple[str, ...] = ()
-    before: tuple[bookkeeping.MigrationKey, ...] = ()
-    applied: tuple[bookkeeping.MigrationKey, ...] = ()
-    failure: Failure | None = None
-    attempts: int = 1
-    seconds: float = 0.0
-    reason: str = ""
-    verdict: Verdict = Verdict.FINAL
-
-    @property
-    def may_pass(self) -> bool:
-        """Whether another try may end otherwise."""
-        return self.verdict.is_setback or self.verdict in {Verdict.CROWDED, Verdict.DOWN}
-
-    @property
-    def head(self) -> Head:
-        return head_of(self.applied)
-
-
-class _MigrationError(Exception):
-    """Carries which migration failed; the error itself is its cause."""
-
-    def __init__(self, title: str) -> None:
-        super().__init__(title)
-        self.title = title
 
 
 class _StoppedError(Exception):
@@ -139,12 +91,6 @@ def try_once(
         attempts=(before.attempts if before else 0) + 1,
         seconds=(before.seconds if before else 0.0) + time.perf_counter() - began,
     )
-
-
-def failed_with(error: BaseException, database: Database, connection: DatabaseWrapper) -> Outcome:
-    """What an error on an owner's connection means: what really went wrong, and whether another try may do better."""
-    cause = _cause_of(error, database, connection)
-    return Outcome(AttemptState.FAILED, failure=describe(error, cause), verdict=verdict_on(cause, connection))
 
 
 def look(database: Database, limits: SessionLimits | None = None) -> Facts:
@@ -207,7 +153,7 @@ def run(
             _migrate(connection, prepared, facts, fake=options.fake)
         except (Exception, SystemExit) as error:
             # SystemExit: a migration that calls sys.exit() has failed; it must not end a worker without a word.
-            raise _MigrationError(prepared.title) from error
+            raise InMigrationError(prepared.title) from error
         on_step(prepared.title)
     with connection.cursor() as cursor:
         for key in program.replacements:
@@ -286,27 +232,3 @@ def _refuse_other_tenants(database: Database, facts: Facts) -> None:
     owner = getattr(database, "id", None)
     if facts.tenant_id is not None and facts.tenant_id != str(owner):
         raise WrongTenantError(f"{database.alias} holds the data of tenant {facts.tenant_id}", alias=database.alias)
-
-
-def _cause_of(error: BaseException, database: Database, connection: DatabaseWrapper) -> BaseException:
-    """What really went wrong: behind a failed connect, that the database has gone, is closed, or its server is down."""
-    if isinstance(error, _MigrationError):
-        return error.__cause__ or error
-    return why_refused(database, connection, error) or error
-
-
-def describe(error: BaseException, cause: BaseException | None = None) -> Failure:
-    """An error as it is reported; ``cause`` is what really went wrong, where that is another."""
-    cause = cause or error
-    return Failure(
-        migration=error.title if isinstance(error, _MigrationError) else None,
-        sqlstate=sqlstate_of(cause),
-        error=type(cause).__name__,
-        message=_as_text(str(cause).strip()),
-        traceback=_as_text("".join(traceback.format_exception(error))),
-    )
-
-
-def _as_text(message: str) -> str:
-    """Without lone surrogates, such as those of a file's name that is no UTF-8: neither main nor stdout takes them."""
-    return message.encode(errors="backslashreplace").decode()

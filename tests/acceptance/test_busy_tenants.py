@@ -14,11 +14,12 @@ import pytest
 from tenants.databases.sessions import SessionLimits
 from tenants.models import Tenant
 from tenants.models.rollout import AttemptState
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.request import Request
 from tenants.rollout.runner import run_rollout
 from tenants.rollout.target import latest
 from tenants.rollout.watcher import Silent
-from tenants.rollout.worker import Outcome, WorkOptions
+from tenants.rollout.worker import WorkOptions
 from tenants.routing.connections import address_of
 from tests.support.fleet import Fleet
 from tests.support.migrations import ADD_COLOUR, NotesMigrations

@@ -20,6 +20,7 @@ from tenants.databases import bookkeeping
 from tenants.databases.sessions import owner_session, take_change_lock
 from tenants.models import Rollout, Template, Tenant
 from tenants.models.rollout import AttemptState
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
@@ -28,7 +29,7 @@ from tenants.rollout.selection import Selection
 from tenants.rollout.target import latest, resolve
 from tenants.rollout.watcher import Silent
 from tenants.rollout.waves import Canary
-from tenants.rollout.worker import Outcome, WorkOptions, bring, look
+from tenants.rollout.worker import WorkOptions, bring, look
 from tests.apps.notes.models import Note
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl, migrate_tenants_killed_where
 from tests.support.fleet import Fleet, as_owner, on_server

@@ -12,9 +12,10 @@ from django.db.backends.signals import connection_created
 
 from tenants.context import current_tenant
 from tenants.models import Tenant
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.program import Programs
 from tenants.rollout.target import latest
-from tenants.rollout.worker import Outcome, bring
+from tenants.rollout.worker import bring
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
 

@@ -20,6 +20,7 @@ from tenants.databases.audit.run import audit
 from tenants.models import Server, Template, Tenant
 from tenants.models.rollout import AttemptState
 from tenants.rollout import budget
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
 from tenants.rollout.runner import run_rollout
@@ -27,7 +28,6 @@ from tenants.rollout.selection import Selection
 from tenants.rollout.target import latest
 from tenants.rollout.watcher import Silent
 from tenants.rollout.waves import Canary
-from tenants.rollout.worker import Outcome
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate, fault_at_ddl
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, NotesMigrations

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tenants.models import Tenant
+from tenants.rollout.outcome import Outcome
 from tenants.rollout.policy import MaxFailures
 from tenants.rollout.request import Request
 from tenants.rollout.result import Report
@@ -14,7 +15,6 @@ from tenants.rollout.runner import run_rollout
 from tenants.rollout.target import latest
 from tenants.rollout.watcher import Silent
 from tenants.rollout.waves import Canary, in_waves, parse_waves
-from tenants.rollout.worker import Outcome
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, RAISES_ON_A_BAD_NOTE, NotesMigrations
 

@@ -9,8 +9,8 @@ import pytest
 from tenants.models import Tenant
 from tenants.models.rollout import AttemptState, Wish
 from tenants.rollout.live import LiveProgress
+from tenants.rollout.outcome import Failure, Outcome
 from tenants.rollout.progress import SHOWN_AT_ONCE, LineProgress, Progress, progress
-from tenants.rollout.worker import Failure, Outcome
 
 MIGRATED = Outcome(AttemptState.MIGRATED)
 

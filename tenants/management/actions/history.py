@@ -11,9 +11,9 @@ from tenants.management.arguments import add_format, positive
 from tenants.management.tables import write_table
 from tenants.models import Rollout, RolloutAttempt
 from tenants.rollout.ledger import find_rollout
+from tenants.rollout.outcome import Failure
 from tenants.rollout.report import failures_in_words, skipped_in_words
 from tenants.rollout.result import TenantFailure
-from tenants.rollout.worker import Failure
 from tenants.routing.registry import directory
 
 HELP = "Show past rollouts; with a slug, what each did to that tenant; with --rollout, one of them and its failures."
