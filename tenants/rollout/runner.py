@@ -7,16 +7,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from dataclasses import replace
 
 import psycopg2
-from django.db import Error as DjangoError
-from django.db import InterfaceError, OperationalError, connections
 from psycopg2 import errorcodes
 
-from tenants.databases.sessions import cancel_statements, sqlstate_of
+from tenants.databases.sessions import cancel_statements
 from tenants.errors import TemplateError
 from tenants.models import Installation, Server, Template, Tenant
 from tenants.models.rollout import AttemptState, RolloutState
@@ -25,8 +22,9 @@ from tenants.rollout.control import Control
 from tenants.rollout.crew import at_work
 from tenants.rollout.drift import explained
 from tenants.rollout.ledger import Ledger, parts_of
+from tenants.rollout.main_link import MainLink
 from tenants.rollout.outcome import Outcome
-from tenants.rollout.policy import OPERATOR_INTERVENTION, Brake, Verdict
+from tenants.rollout.policy import Brake, Verdict
 from tenants.rollout.preconditions import require_main_migrated
 from tenants.rollout.program import Programs
 from tenants.rollout.request import Request
@@ -84,6 +82,7 @@ class _Run:
         self.brake = Brake(len(tenants), on_error=request.on_error, max_failures=request.max_failures)
         self.control = Control(ledger.rollout, self.watcher.wished)
         self.scheduler = Scheduler(request.workers, stop, may_begin=self._may_begin)
+        self.main = MainLink(ledger, self.control, self.scheduler, self.report)
         programs = self._programs_of_template()
         self.template = TemplateFirst(programs, self.work, self.scheduler, is_main_there=ledger.is_active)
         stop.cancel = self._cancel
@@ -96,7 +95,7 @@ class _Run:
             self._carry_out()
             state = self._state()
         finally:
-            with self._main_may_be_lost():
+            with self.main.may_be_lost():
                 self.ledger.finish(state, plan_hash=self.programs.plan_hash())
         self.report.seconds = time.perf_counter() - began
         self.report.signal = self.scheduler.stop.signal
@@ -107,7 +106,7 @@ class _Run:
         return self.report
 
     def _carry_out(self) -> None:
-        with self._main_may_be_lost():
+        with self.main.may_be_lost():
             head_key = self.template.build() if self.request.moves_fleet else None
             if isinstance(head_key, Outcome):
                 self._take(None, head_key)
@@ -115,7 +114,7 @@ class _Run:
                 if head_key is not None:
                     self.ledger.note_template(head_key)
                 self._migrate_in_waves()
-                self._beat()
+                self.main.beat()
                 if head_key is not None and self._is_complete():
                     self._move_fleet(head_key)
 
@@ -141,7 +140,7 @@ class _Run:
 
     def _migrate(self, tenants: Collection[Tenant]) -> None:
         """Bring tenants along, several at a time."""
-        self._beat()  # The template may have taken long.
+        self.main.beat()  # The template may have taken long.
         in_service = [tenant for tenant in tenants if tenant.state == Tenant.State.ACTIVE]
         for tenant in tenants:
             if tenant.state != Tenant.State.ACTIVE:
@@ -149,26 +148,16 @@ class _Run:
         self.scheduler.add(in_service)
         with at_work(self.scheduler, self._attempt, min(self.request.workers, len(in_service))) as results:
             for result in results:
-                self._beat()
+                self.main.beat()
                 if result is None:
                     # Nobody is waiting for us, so let those who look into main see how far it is.
-                    with self._main_may_be_lost():
+                    with self.main.may_be_lost():
                         self.ledger.write()
                 else:
                     try:
                         self._take(result.tenant, result.outcome)
                     finally:
                         result.judged.set()
-
-    def _beat(self) -> None:
-        """Now and then: where this rollout is no longer the active one, or is aborted, it begins nothing more."""
-        if not (self.report.lost or self.ledger.beat()):
-            self._lose_main("the session that holds the rollout's lock has ended")
-        if not self.report.lost:
-            with self._main_may_be_lost():
-                self.control.look()
-        if self.control.is_aborted:
-            self.scheduler.halt()
 
     def _may_begin(self) -> bool:
         return self.ledger.is_held() and not self.control.is_paused
@@ -191,10 +180,10 @@ class _Run:
             # It is pending, and nothing of it is half done. What it did before is written down.
             if outcome.steps:
                 stopped = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason="it was stopped")
-                with self._main_may_be_lost():
+                with self.main.may_be_lost():
                     self.ledger.note(tenant, stopped)
             return
-        with self._main_may_be_lost():
+        with self.main.may_be_lost():
             if outcome.failure is not None and tenant is not None and not _is_in_service(tenant):
                 reason = "it went out of service meanwhile"
                 outcome = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason=reason)
@@ -208,25 +197,8 @@ class _Run:
             error = (failure.error, failure.migration) if failure else None
             if self.brake.must_stop(error):
                 self.scheduler.halt()
-        with self._main_may_be_lost():
+        with self.main.may_be_lost():
             self.ledger.note(tenant, outcome)
-
-    @contextmanager
-    def _main_may_be_lost(self) -> Iterator[None]:
-        """Without main nothing more is begun; what is in hand ends, and its outcome stands in its own database."""
-        try:
-            yield
-        except DjangoError as error:
-            # Main may live, and the lock with it, and have ended the one session that was asked.
-            if self.ledger.is_active() and not _is_of_a_lost_session(error):
-                raise
-            self._lose_main(str(error).strip())
-
-    def _lose_main(self, why: str) -> None:
-        self.report.lost = self.report.lost or why
-        self.scheduler.halt()
-        # It may be back by the end of the rollout, to hear the rest.
-        connections["default"].close_if_unusable_or_obsolete()
 
     def _is_complete(self) -> bool:
         return not (self.report.failures or self.report.pending or self.report.lost)
@@ -265,10 +237,3 @@ class _Run:
 def _is_in_service(tenant: Tenant) -> bool:
     """Whether a tenant that failed is still there to be migrated, or was suspended or deleted under the worker."""
     return Tenant.objects.filter(pk=tenant.pk, state=Tenant.State.ACTIVE).exists()
-
-
-def _is_of_a_lost_session(error: DjangoError) -> bool:
-    """Whether main has ended the session: that cannot be asked of the connection, which may have begun another."""
-    sqlstate = sqlstate_of(error)
-    is_lost = sqlstate is None or sqlstate.startswith(OPERATOR_INTERVENTION)
-    return is_lost and isinstance(error, InterfaceError | OperationalError)
