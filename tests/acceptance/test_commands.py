@@ -30,7 +30,7 @@ class MigrateTenants:
         assert "1 tenant" in done.stderr
 
     def test_succeeds_on_an_empty_fleet(self, fleet: Fleet) -> None:
-        found = fleet.migrate_json()
+        found = fleet.migrate()
         assert (found["exit"], found["state"], found["tenants"]["total"]) == (0, "nothing_to_do", 0)
 
     @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ class MigrateTenants:
         ],
     )
     def test_refuses_with_2_and_says_why(self, fleet: Fleet, arguments: list[str], says: str) -> None:
-        done = fleet.manage("migrate_tenants", *arguments)
+        done = fleet.call("migrate_tenants", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
         assert says in done.stderr
 
@@ -66,7 +66,7 @@ class MigrateTenants:
             cursor.execute("DELETE FROM django_migrations WHERE app = 'sessions' RETURNING app, name, applied")
             row = cursor.fetchone()
         try:
-            done = fleet.manage("migrate_tenants")
+            done = fleet.call("migrate_tenants")
             assert done.returncode == 2
             assert "sessions.0001_initial" in done.stderr
             assert "manage.py migrate" in done.stderr
@@ -78,19 +78,19 @@ class MigrateTenants:
         self, fleet: Fleet, notes: NotesMigrations
     ) -> None:
         notes.add("0002_colour", ADD_COLOUR)
-        assert fleet.migrate_json()["exit"] == 0
+        assert fleet.migrate()["exit"] == 0
 
     def test_selects_by_label_server_and_exclusion(self, fleet: Fleet) -> None:
         fleet.make("first", "second", "third")
         Tenant.objects.filter(slug="second").update(labels={"plan": "pro"})
-        assert fleet.migrate_json("--label", "plan=pro")["tenants"]["total"] == 1
-        assert fleet.migrate_json("--exclude", "second", "--exclude", "third")["tenants"]["total"] == 1
-        assert fleet.migrate_json("--server", Server.objects.get().name)["tenants"]["total"] == 3
+        assert fleet.migrate("--label", "plan=pro")["tenants"]["total"] == 1
+        assert fleet.migrate("--exclude", "second", "--exclude", "third")["tenants"]["total"] == 1
+        assert fleet.migrate("--server", Server.objects.get().name)["tenants"]["total"] == 3
 
     def test_skips_a_suspended_tenant(self, fleet: Fleet) -> None:
         (tenant,) = fleet.make("first")
         suspend(tenant)
-        found = fleet.migrate_json()
+        found = fleet.migrate()
         assert (found["exit"], found["tenants"]["skipped"]) == (0, 1)
 
 
@@ -102,47 +102,47 @@ class LookingAhead:
         return tenant
 
     def test_check_exits_1_while_a_tenant_is_behind_and_0_after(self, fleet: Fleet, behind: Tenant) -> None:
-        before = fleet.migrate_json("--check")
+        before = fleet.migrate("--check")
         assert (before["exit"], before["state"], before["tenants"]["pending"]) == (1, "planned", 2)
-        fleet.migrate_json()
-        after = fleet.migrate_json("--check")
+        fleet.migrate()
+        after = fleet.migrate("--check")
         assert (after["exit"], after["state"]) == (0, "nothing_to_do")
 
     def test_plan_groups_tenants_and_exits_0(self, fleet: Fleet, behind: Tenant) -> None:
-        done = fleet.manage("migrate_tenants", "--plan")
+        done = fleet.call("migrate_tenants", "--plan")
         assert done.returncode == 0
         assert "2 tenants at notes.0001_initial" in done.stdout
         assert "1 migration, 1 operation" in done.stdout
         assert "Add field colour to note" in done.stdout
 
     def test_sql_prints_what_would_run(self, fleet: Fleet, behind: Tenant) -> None:
-        done = fleet.manage("migrate_tenants", "--sql")
+        done = fleet.call("migrate_tenants", "--sql")
         assert done.returncode == 0
         assert 'ALTER TABLE "notes_note" ADD COLUMN "colour"' in done.stdout
         assert "VALUES ('notes', '0002_colour', now())" in done.stdout
 
     def test_sql_does_what_a_rollout_does(self, fleet: Fleet, behind: Tenant) -> None:
-        script = fleet.manage("migrate_tenants", "--sql", "--tenant", "first").stdout
+        script = fleet.call("migrate_tenants", "--sql", "--tenant", "first").stdout
         as_owner(behind, script)
-        assert fleet.migrate_json("--check", "--tenant", "first")["state"] == "nothing_to_do"
+        assert fleet.migrate("--check", "--tenant", "first")["state"] == "nothing_to_do"
 
     def test_sql_runs_no_python_that_is_wrapped(self, fleet: Fleet, notes: NotesMigrations) -> None:
         (tenant,) = fleet.make("first")
         writes = 'def forwards(apps, schema_editor):\n    apps.get_model("notes", "Note").objects.create(text="x")'
         notes.add("0002_x", "migrations.SeparateDatabaseAndState([migrations.RunPython(forwards)])", before=writes)
-        done = fleet.manage("migrate_tenants", "--sql")
+        done = fleet.call("migrate_tenants", "--sql")
         assert "CANNOT BE WRITTEN AS SQL" in done.stdout
         assert as_owner(tenant, "SELECT count(*) FROM notes_note") == [(0,)]
 
     def test_sql_goes_backwards_too(self, fleet: Fleet, behind: Tenant) -> None:
-        fleet.migrate_json()
-        done = fleet.manage("migrate_tenants", "notes", "0001", "--sql")
+        fleet.migrate()
+        done = fleet.call("migrate_tenants", "notes", "0001", "--sql")
         assert 'DROP COLUMN "colour"' in done.stdout
         assert "DELETE FROM django_migrations WHERE app = 'notes' AND name = '0002_colour'" in done.stdout
 
     @pytest.mark.parametrize("option", ["--plan", "--sql", "--check"])
     def test_changes_nothing(self, fleet: Fleet, behind: Tenant, option: str) -> None:
-        fleet.manage("migrate_tenants", option)
+        fleet.call("migrate_tenants", option)
         assert as_owner(behind, "SELECT count(*) FROM django_migrations WHERE app = 'notes'") == [(1,)]
         assert as_owner(behind, "SELECT count(*) FROM information_schema.columns WHERE column_name = 'colour'") == [
             (0,)
@@ -166,7 +166,7 @@ class Tenants:
         from accounts.models import User
 
         User.objects.create_user(email="alice@example.com", password="x")
-        done = fleet.manage(
+        done = fleet.call(
             "tenants", "create", "first", "--name", "First", "--owner", "alice@example.com", "--label", "plan=pro"
         )
         assert done.returncode == 0, done.stderr
@@ -178,24 +178,24 @@ class Tenants:
         "arguments", [["create", "A B"], ["create", "x", "--owner", "nobody@example.com"], ["show", "nobody"], []]
     )
     def test_refuses_bad_arguments_with_2(self, fleet: Fleet, arguments: list[str]) -> None:
-        assert fleet.manage("tenants", *arguments).returncode == 2
+        assert fleet.call("tenants", *arguments).returncode == 2
 
     def test_create_refuses_a_slug_that_is_taken(self, fleet: Fleet) -> None:
         fleet.make("first")
-        done = fleet.manage("tenants", "create", "first")
+        done = fleet.call("tenants", "create", "first")
         assert done.returncode == 2
         assert "Another tenant has this slug" in done.stderr
 
     def test_show_tells_what_the_database_says(self, fleet: Fleet) -> None:
         fleet.make("first")
-        found = json.loads(fleet.manage("tenants", "show", "first", "--format", "json").stdout)
+        found = json.loads(fleet.call("tenants", "show", "first", "--format", "json").stdout)
         assert found["database"]["head"] == {"notes": "0001_initial", "tenant_data": newest_of("tenant_data")}
 
     def test_heads_counts_tenants_by_head(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("first", "second", "third")
         notes.add("0002_colour", ADD_COLOUR)
-        fleet.migrate_json("--tenant", "first")
-        found = json.loads(fleet.manage("tenants", "heads", "--format", "json").stdout)
+        fleet.migrate("--tenant", "first")
+        found = json.loads(fleet.call("tenants", "heads", "--format", "json").stdout)
         assert [(group["count"], group["head"]["notes"], group["behind"]) for group in found] == [
             (2, "0001_initial", True),
             (1, "0002_colour", False),
@@ -204,8 +204,8 @@ class Tenants:
     def test_history_shows_a_tenants_part(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("first")
         notes.add("0002_colour", ADD_COLOUR)
-        fleet.migrate_json()
-        found = json.loads(fleet.manage("tenants", "history", "first", "--format", "json").stdout)
+        fleet.migrate()
+        found = json.loads(fleet.call("tenants", "history", "first", "--format", "json").stdout)
         assert found[0]["migrations"] == ["notes.0002_colour"]
 
 
@@ -221,7 +221,7 @@ class History:
         return fleet.migrate_json("--on-error", "continue", SILO_CODE_VERSION="v1.2.3")
 
     def test_says_who_ran_which_code_for_how_long(self, fleet: Fleet, failed: dict) -> None:
-        (found,) = json.loads(fleet.manage("tenants", "history", "--format", "json").stdout)
+        (found,) = json.loads(fleet.call("tenants", "history", "--format", "json").stdout)
         assert list(found) == [
             *("started_at", "rollout", "target", "state"),
             *("total", "migrated", "up_to_date", "failed", "skipped", "pending"),
@@ -229,28 +229,28 @@ class History:
         ]
         assert (found["by"], found["version"], found["migrated"], found["failed"]) == (os_user(), "v1.2.3", 1, 1)
         assert found["seconds"] > 0
-        assert f"{os_user()}  v1.2.3" in fleet.manage("tenants", "history").stdout
+        assert f"{os_user()}  v1.2.3" in fleet.call("tenants", "history").stdout
 
     def test_shows_one_rollout_with_its_failures(self, fleet: Fleet, failed: dict) -> None:
-        shown = fleet.manage("tenants", "history", "--rollout", failed["rollout"][:8]).stdout
+        shown = fleet.call("tenants", "history", "--rollout", failed["rollout"][:8]).stdout
         assert "failed on second: notes.0002_picky: ValueError: a note is bad" in shown
         assert "skipped third: it is suspended" in shown
         assert "Traceback" not in shown
-        asked = fleet.manage("tenants", "history", "--rollout", failed["rollout"], "--traceback").stdout
+        asked = fleet.call("tenants", "history", "--rollout", failed["rollout"], "--traceback").stdout
         assert 'raise ValueError("a note is bad")' in asked
 
     def test_shows_one_rollout_to_scripts(self, fleet: Fleet, failed: dict) -> None:
         arguments = ("tenants", "history", "--rollout", failed["rollout"], "--format", "json")
-        found = json.loads(fleet.manage(*arguments).stdout)
+        found = json.loads(fleet.call(*arguments).stdout)
         assert found["failures"] == failed["failures"]
         assert found["skipped"] == [{"tenant": "third", "reason": "it is suspended"}]
         assert found["options"]["on_error"] == "continue"
-        (traced,) = json.loads(fleet.manage(*arguments, "--traceback").stdout)["failures"]
+        (traced,) = json.loads(fleet.call(*arguments, "--traceback").stdout)["failures"]
         assert "a note is bad" in traced["traceback"]
 
     @pytest.mark.parametrize("arguments", [["--rollout", "nonsense"], ["first", "--rollout", "x"]])
     def test_refuses_with_2_what_there_is_not(self, fleet: Fleet, arguments: list[str]) -> None:
-        assert fleet.manage("tenants", "history", *arguments).returncode == 2
+        assert fleet.call("tenants", "history", *arguments).returncode == 2
 
     def test_keeps_where_each_tenant_stood_before_and_after(self, fleet: Fleet, failed: dict) -> None:
         attempts = {attempt.tenant.slug: attempt for attempt in RolloutAttempt.objects.all() if attempt.tenant}
@@ -261,9 +261,9 @@ class History:
     def test_has_the_same_plan_hash_for_the_same_fleet_and_code(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("first", "second")
         notes.add("0002_colour", ADD_COLOUR)
-        one = fleet.migrate_json()["rollout"]
-        back = fleet.migrate_json("notes", "0001")["rollout"]
-        again = fleet.migrate_json("--workers", "1")["rollout"]
+        one = fleet.migrate()["rollout"]
+        back = fleet.migrate("notes", "0001")["rollout"]
+        again = fleet.migrate("--workers", "1")["rollout"]
         hashes = {str(rollout.pk): rollout.plan_hash for rollout in Rollout.objects.all()}
         assert hashes[one] == hashes[again] != hashes[back]
 
@@ -280,7 +280,7 @@ class TenantsRun:
 
     def test_passes_options_after_the_dashes_on(self, fleet: Fleet) -> None:
         fleet.make("first")
-        done = fleet.manage("tenants", "run", "--all", "--", "dumpdata", "tenant_data", "--indent", "2")
+        done = fleet.call("tenants", "run", "--all", "--", "dumpdata", "tenant_data", "--indent", "2")
         assert done.returncode == 0, done.stdout + done.stderr
 
     def test_exits_1_if_one_failed_and_goes_on(self, fleet: Fleet) -> None:
@@ -293,7 +293,7 @@ class TenantsRun:
     @pytest.mark.parametrize("arguments", [["--", "check"], ["first"], ["--all", "--", "nonsense"]])
     def test_refuses_with_2_what_it_cannot_run(self, fleet: Fleet, arguments: list[str]) -> None:
         fleet.make("first")
-        assert fleet.manage("tenants", "run", *arguments).returncode == 2
+        assert fleet.call("tenants", "run", *arguments).returncode == 2
 
     def test_works_through_call_command(self, fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
         fleet.make("first")
@@ -319,7 +319,7 @@ class DjangosCommandsOnOneTenant:
 
     def test_showmigrations(self, fleet: Fleet) -> None:
         (tenant,) = fleet.make("first")
-        done = fleet.manage("showmigrations", "tenant_data", f"--database={tenant.alias}")
+        done = fleet.call("showmigrations", "tenant_data", f"--database={tenant.alias}")
         assert "[X] 0001_initial" in done.stdout
 
     def test_through_call_command(self, fleet: Fleet, capsys: pytest.CaptureFixture[str]) -> None:
@@ -328,6 +328,6 @@ class DjangosCommandsOnOneTenant:
         assert "[X] 0001_initial" in capsys.readouterr().out
 
     def test_refuse_an_alias_of_nobody(self, fleet: Fleet) -> None:
-        done = fleet.manage("showmigrations", f"--database=tenant_{'0' * 32}")
+        done = fleet.call("showmigrations", f"--database=tenant_{'0' * 32}")
         assert done.returncode == 2
         assert "invalid choice" in done.stderr

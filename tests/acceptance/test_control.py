@@ -60,7 +60,7 @@ def paused(fleet: Fleet, tenants: list[Tenant]) -> Iterator[Running]:
     with closed_gate(tenants[0]) as wait_until_reached:
         running = Running(fleet, fleet.start("manage.py", "migrate_tenants", *arguments))
         wait_until_reached()
-        assert running.order("pause").returncode == 0
+        assert fleet.call("tenants", "rollout", "pause").returncode == 0
         running.wait_until_it_says(f"paused by {os_user()}")
     running.wait_until_done(tenants[0])
     yield running
@@ -90,7 +90,7 @@ class APausedRollout:
         assert (found["exit"], found["state"], found["tenants"]["pending"]) == (143, "interrupted", 2)
 
     def test_is_not_paused_again(self, paused: Running) -> None:
-        refused = paused.order("pause")
+        refused = paused.fleet.call("tenants", "rollout", "pause")
         assert refused.returncode == 2
         assert f"told to pause by {os_user()}" in refused.stderr
 
@@ -112,14 +112,14 @@ class AnAbortedRollout:
     def test_is_gone_on_with_by_resume(self, fleet: Fleet, paused: Running, tenants: list[Tenant]) -> None:
         paused.order("abort")
         paused.end()
-        found = fleet.migrate_json("--resume")
+        found = fleet.migrate("--resume")
         assert (found["exit"], found["tenants"]["migrated"], found["tenants"]["up_to_date"]) == (0, 2, 1)
 
 
 class AnOrder:
     @pytest.mark.parametrize("order", ["pause", "continue", "abort"])
     def test_is_refused_where_no_rollout_is_active(self, fleet: Fleet, order: str) -> None:
-        refused = fleet.manage("tenants", "rollout", order)
+        refused = fleet.call("tenants", "rollout", order)
         assert refused.returncode == 2
         assert "no rollout is active" in refused.stderr
 
@@ -127,14 +127,14 @@ class AnOrder:
         fleet.make("first")
         notes.add("0002_colour", ADD_COLOUR)
         fleet.start("-c", KilledBeforeTheRecordIsCommitted.KILL).communicate(timeout=60)
-        refused = fleet.manage("tenants", "rollout", "pause")
+        refused = fleet.call("tenants", "rollout", "pause")
         assert refused.returncode == 2
         assert "has died" in refused.stderr
         assert "migrate_tenants --resume" in refused.stderr
 
     def test_is_refused_for_a_rollout_that_has_ended(self, fleet: Fleet) -> None:
-        rollout = fleet.migrate_json()["rollout"]
-        refused = fleet.manage("tenants", "rollout", "abort", rollout[:8])
+        rollout = fleet.migrate()["rollout"]
+        refused = fleet.call("tenants", "rollout", "abort", rollout[:8])
         assert refused.returncode == 2
         assert "is succeeded" in refused.stderr
 

@@ -37,7 +37,7 @@ class SIGTERM:
         assert '"state": "interrupted"' in out
         assert [len(applied_to(tenant)) for tenant in tenants] == [2, 1, 1]
         assert Rollout.objects.get().state == Rollout.State.INTERRUPTED
-        assert fleet.migrate_json()["tenants"]["migrated"] == 2
+        assert fleet.migrate()["tenants"]["migrated"] == 2
 
     def test_leaves_the_migrations_after_it_for_the_next_rollout(
         self, fleet: Fleet, notes: NotesMigrations, tenants: list[Tenant]
@@ -52,7 +52,7 @@ class SIGTERM:
         assert (process.returncode, '"pending": 3' in out) == (143, True), err
         assert [len(applied_to(tenant)) for tenant in tenants] == [2, 1, 1]
         assert Rollout.objects.get().attempts.get().applied == ["notes.0002_slow"]
-        assert fleet.migrate_json()["tenants"]["migrated"] == 3
+        assert fleet.migrate()["tenants"]["migrated"] == 3
 
     def test_stops_between_the_migrations_of_the_template(
         self, fleet: Fleet, notes: NotesMigrations, tenants: list[Tenant], tmp_path: Path

@@ -125,7 +125,7 @@ class ARolloutWhoseOtherSessionInMainIsEnded:
             )
         out, err = process.communicate(timeout=60)
         assert (process.returncode, '"state": "interrupted"' in out, "Traceback" in err) == (1, True, False), err
-        assert fleet.migrate_json("--resume")["exit"] == 0
+        assert fleet.migrate("--resume")["exit"] == 0
 
 
 class ARolloutThatWasStoppedForAnHour:
@@ -144,7 +144,7 @@ class ARolloutThatWasStoppedForAnHour:
                 tenants[0],
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'silo rollout %%'",
             )
-        assert fleet.migrate_json()["tenants"]["migrated"] == 3
+        assert fleet.migrate()["tenants"]["migrated"] == 3
         stopped.send_signal(signal.SIGCONT)
         _, err = stopped.communicate(timeout=60)
         assert (stopped.returncode, "Traceback" in err) == (1, False)

@@ -71,7 +71,7 @@ class TurnedRoundHalfWay:
         roll_out("notes", "0002")
         kill_after_ddl(fleet, acme, 3)
         assert "more" in columns_of(acme)
-        assert fleet.migrate_json("notes", "0001")["exit"] == 0
+        assert fleet.migrate("notes", "0001")["exit"] == 0
         assert (schema_of(acme), applied_to(acme)) == (start, ["0001_initial"])
         assert as_owner(acme, "SELECT name FROM silo.facts ORDER BY 1") == [("rollout",), ("tenant",)]
 
@@ -80,14 +80,14 @@ class TurnedRoundHalfWay:
         top = schema_of(acme)
         kill_after_ddl(fleet, acme, 1, "notes", "0002")
         assert as_owner(acme, INDEX) == []
-        assert fleet.migrate_json()["exit"] == 0
+        assert fleet.migrate()["exit"] == 0
         assert (schema_of(acme), applied_to(acme)) == (top, ["0001_initial", "0002_several", "0003_more"])
         assert as_owner(acme, "SELECT name FROM silo.facts ORDER BY 1") == [("rollout",), ("tenant",)]
 
     def test_is_behind_to_those_who_ask(self, fleet: Fleet, acme: Tenant) -> None:
         roll_out()
         kill_after_ddl(fleet, acme, 1, "notes", "0002")
-        assert fleet.manage("migrate_tenants", "--check").returncode == 1
+        assert fleet.call("migrate_tenants", "--check").returncode == 1
 
     def test_is_named_where_the_code_has_lost_the_migration(
         self, fleet: Fleet, acme: Tenant, notes: NotesMigrations
@@ -204,7 +204,7 @@ class WhatCannotBeDecided:
 
     @pytest.mark.parametrize(("answer", "rows"), [("--done", 1), ("--again", 2)])
     def test_goes_on_as_the_person_says(self, fleet: Fleet, stuck: Tenant, answer: str, rows: int) -> None:
-        done = fleet.manage("tenants", "settle", "first", answer)
+        done = fleet.call("tenants", "settle", "first", answer)
         assert done.returncode == 0, done.stderr
         report = roll_out()
         assert report.counts[AttemptState.MIGRATED] == 1

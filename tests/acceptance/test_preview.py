@@ -129,7 +129,7 @@ class AnOperation:
     def test_is_seen_backwards_as_well(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("one")
         notes.add("0002_two", ADD_COLOUR, ADD_INDEX)
-        fleet.migrate_json()
+        fleet.migrate()
         drops_index, drops_column = seen("notes", "0001")
         assert (drops_index.locks, drops_column.locks) == (lock(EXCLUSIVE), lock(EXCLUSIVE))
         assert "DROP COLUMN" in drops_column.statements[0]
@@ -167,7 +167,7 @@ class PythonInAPlan:
         self, fleet: Fleet, notes: NotesMigrations, mark: Path
     ) -> None:
         notes.add("0002_python", "migrations.RunPython(forwards)", ADD_COLOUR, before=MARK.format(path=str(mark)))
-        fleet.migrate_json("--tenant", "one")
+        fleet.migrate("--tenant", "one")
         mark.unlink()
         notes.add("0003_drop", 'migrations.RemoveField("note", "colour")')
         (drops,) = seen()
@@ -186,7 +186,7 @@ class WhatCannotBeObserved:
         python = MARK.format(path=str(tmp_path / "ran"))
         uses = sql("ALTER TABLE made_by_python ADD COLUMN n int")
         notes.add("0002_uses", "migrations.RunPython(forwards)", uses, ADD_COLOUR, before=python)
-        done = fleet.manage("migrate_tenants", "--plan")
+        done = fleet.call("migrate_tenants", "--plan")
         assert done.returncode == 0
         assert "3 operations; 0 hold ACCESS EXCLUSIVE, 2 could not be observed" in done.stdout
         assert 'could not be observed: ProgrammingError: relation "made_by_python" does not exist' in done.stdout
@@ -205,9 +205,9 @@ class WhatCannotBeObserved:
         python = MARK.format(path=str(tmp_path / "ran"))
         uses = sql("ALTER TABLE made_by_python ADD COLUMN n int")
         notes.add("0002_uses", "migrations.RunPython(forwards)", uses, before=python)
-        fleet.migrate_json("--tenant", "one")
+        fleet.migrate("--tenant", "one")
         notes.add("0003_colour", ADD_COLOUR)
-        done = fleet.manage("migrate_tenants", "--plan")
+        done = fleet.call("migrate_tenants", "--plan")
         assert "1 operation; locks could not be observed: TemplateError" in done.stdout
         assert "notes.0002_uses fails: ProgrammingError" in done.stdout
         assert "Add field colour to note" in done.stdout
@@ -224,7 +224,7 @@ class WhatCannotBeObserved:
     def test_is_all_where_the_template_has_gone(self, fleet: Fleet, notes: NotesMigrations) -> None:
         notes.add("0002_colour", ADD_COLOUR)
         with template_gone():
-            found = fleet.migrate_json("--plan")
+            found = fleet.migrate("--plan")
         (plan,) = found["plan"]
         assert (found["exit"], plan["migrations"][0]["observed"]) == (0, [None])
         assert "does not exist" in plan["not_observed"]
@@ -243,7 +243,7 @@ class Looking:
         notes.add("0002_colour", ADD_COLOUR, ADD_OWNED_TAG, sql("INSERT INTO notes_note (text) VALUES ('x')"))
         notes.add("0003_apart", ADD_INDEX_CONCURRENTLY, attributes="atomic = False")
         before = everything(tenants)
-        done = fleet.manage("migrate_tenants", *arguments)
+        done = fleet.call("migrate_tenants", *arguments)
         assert done.returncode == 0, done.stderr
         assert everything(tenants) == before
 
@@ -251,14 +251,14 @@ class Looking:
         tenants = fleet.make("one")
         notes.add("0002_end", sql("SELECT pg_terminate_backend(pg_backend_pid())"))
         before = everything(tenants)
-        done = fleet.manage("migrate_tenants", "--plan")
+        done = fleet.call("migrate_tenants", "--plan")
         assert "could not be observed: " in done.stdout
         assert everything(tenants) == before
 
     def test_observes_each_group_once(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("one", "two", "three")
         notes.add("0002_colour", ADD_COLOUR)
-        fleet.migrate_json("--tenant", "three")
+        fleet.migrate("--tenant", "three")
         notes.add("0003_index", ADD_INDEX)
         assert [(len(plan.group.tenants), len(observe(plan).operations)) for plan in planned()] == [(2, 2), (1, 1)]
 
@@ -270,7 +270,7 @@ class Looking:
 
     def test_is_refused_where_no_tenant_could_go_there(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("one")
-        done = fleet.manage("migrate_tenants", "notes", "-2", "--plan")
+        done = fleet.call("migrate_tenants", "notes", "-2", "--plan")
         assert (done.returncode, done.stdout) == (2, "")
         assert "beyond its first" in done.stderr
 
@@ -307,7 +307,7 @@ class APreviewInHand:
         in_hand.wait()
         ((left,),) = scratches()
         with open_gate():
-            assert fleet.migrate_json()["exit"] == 0
+            assert fleet.migrate()["exit"] == 0
         assert (scratches(), on_server("SELECT 1 FROM pg_database WHERE datname = %s", left)) == ([], [])
 
 
@@ -322,7 +322,7 @@ class Warnings:
         assert breaking == [{"DROP_COLUMN"}, {"NOT_NULL"}, {"DROP_TABLE"}]
 
     def test_come_from_squawk_too_where_it_is_installed(self, fleet: Fleet) -> None:
-        assert "[squawk ban-drop-column]" in fleet.manage("migrate_tenants", "--plan").stdout
+        assert "[squawk ban-drop-column]" in fleet.call("migrate_tenants", "--plan").stdout
 
     def test_do_without_squawk_where_it_is_not(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
         # The Python that the virtual environment was made of has no squawk beside it.
@@ -362,7 +362,7 @@ class JsonOfAPlan:
     def test_keeps_its_keys_and_has_what_was_seen_beside_them(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("one", "two")
         notes.add("0002_colour", ADD_COLOUR)
-        (plan,) = fleet.migrate_json("--plan")["plan"]
+        (plan,) = fleet.migrate("--plan")["plan"]
         (migration,) = plan["migrations"]
         assert (plan["head"]["notes"], plan["tenants"]) == ("0001_initial", ["one", "two"])
         assert (plan["access_exclusive"], plan["not_observed"], plan["notes"]) == (1, None, [])
@@ -380,7 +380,7 @@ class JsonOfAPlan:
     def test_has_the_sql_as_well_where_that_is_asked_for(self, fleet: Fleet, notes: NotesMigrations) -> None:
         fleet.make("one")
         notes.add("0002_colour", ADD_COLOUR)
-        (plan,) = fleet.migrate_json("--sql")["plan"]
+        (plan,) = fleet.migrate("--sql")["plan"]
         assert ("ADD COLUMN" in plan["sql"], plan["access_exclusive"]) == (True, 1)
 
 

@@ -200,7 +200,7 @@ class KilledWhileATenantIsMade:
         killed.communicate(timeout=60)
         assert killed.returncode == -signal.SIGKILL
         assert Tenant.objects.get(slug="first").state == Tenant.State.PROVISIONING
-        done = fleet.manage("tenants", "create", "first")
+        done = fleet.call("tenants", "create", "first")
         assert (done.returncode, done.stderr) == (0, "")
         tenant = Tenant.objects.get(slug="first")
         assert tenant.state == Tenant.State.ACTIVE
@@ -322,7 +322,7 @@ class ADropThatWasCutOff:
         fleet.start("-c", KILL_AFTER, KILL_AFTER="make_database").communicate(timeout=60)
         alias = Tenant.objects.get(slug="first").alias
         as_superuser("postgres", f"UPDATE pg_database SET datconnlimit = -2 WHERE datname = '{alias}'")
-        done = fleet.manage("tenants", "create", "first")
+        done = fleet.call("tenants", "create", "first")
         assert done.returncode == 0, done.stderr
         assert on_server("SELECT datconnlimit FROM pg_database WHERE datname = %s", alias) == [(-1,)]
 

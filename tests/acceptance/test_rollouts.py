@@ -302,7 +302,7 @@ class KilledBeforeTheRecordIsCommitted:
         killed.communicate(timeout=60)
         assert killed.returncode == -9
         assert (schema_of(acme), applied_to(acme)) == (before, ["0001_initial"])
-        report = fleet.migrate_json()
+        report = fleet.migrate()
         assert (report["exit"], report["tenants"]["migrated"]) == (0, 1)
         assert applied_to(acme) == ["0001_initial", "0002_rank"]
 
@@ -313,7 +313,7 @@ class KilledBeforeTheRecordIsCommitted:
         notes.add("0002_rank", ADD_INDEXED)
         fleet.start("-c", self.KILL, *arguments).communicate(timeout=60)
         assert Rollout.objects.get().state == Rollout.State.RUNNING
-        fleet.migrate_json()
+        fleet.migrate()
         assert sorted(Rollout.objects.values_list("state", flat=True)) == ["interrupted", "succeeded"]
 
 
@@ -323,7 +323,7 @@ class AResumedRollout:
         notes.add("0002_rank", ADD_INDEXED)
         arguments = ["notes", "0002", "--tenant=first"]
         fleet.start("-c", KilledBeforeTheRecordIsCommitted.KILL, *arguments).communicate(timeout=60)
-        found = fleet.migrate_json("--resume")
+        found = fleet.migrate("--resume")
         assert (found["exit"], found["target"], found["tenants"]["total"]) == (0, "notes 0002", 1)
         assert (len(applied_to(acme)), len(applied_to(globex))) == (2, 1)
 
@@ -347,8 +347,8 @@ class AResumedRollout:
         (acme,) = fleet.make("first")
         notes.add("0002_colour", ADD_COLOUR)
         notes.add("0003_rank", ADD_INDEXED)
-        first = fleet.migrate_json("notes", "+1")
-        again = fleet.migrate_json("--resume", first["rollout"][:8])
+        first = fleet.migrate("notes", "+1")
+        again = fleet.migrate("--resume", first["rollout"][:8])
         assert (again["exit"], again["state"]) == (0, "nothing_to_do")
         assert applied_to(acme) == ["0001_initial", "0002_colour"]
 
@@ -362,13 +362,13 @@ class AResumedRollout:
         kill = migrate_tenants_killed_where(f"{both_steps_taken} AND current_database() = '{tenants[1].alias}'")
         fleet.start("-c", kill, "notes", "-2", "--workers=1").communicate(timeout=60)
         assert [len(applied_to(tenant)) for tenant in tenants] == [2, 3, 4]
-        assert fleet.migrate_json("--resume")["exit"] == 0
+        assert fleet.migrate("--resume")["exit"] == 0
         assert [len(applied_to(tenant)) for tenant in tenants] == [2, 2, 2]
-        assert fleet.migrate_json("--resume")["state"] == "nothing_to_do"
+        assert fleet.migrate("--resume")["state"] == "nothing_to_do"
 
     @pytest.mark.parametrize("arguments", [["--resume"], ["--resume", "nonsense"], ["notes", "--resume", "x"]])
     def test_is_refused_where_there_is_none(self, fleet: Fleet, arguments: list[str]) -> None:
-        assert fleet.manage("migrate_tenants", *arguments).returncode == 2
+        assert fleet.call("migrate_tenants", *arguments).returncode == 2
 
 
 class KilledBeforePostMigrate:
@@ -394,7 +394,7 @@ call_command("migrate_tenants")
         assert applied_to(acme) == ["0001_initial", "0002_colour"]
         with owner_session(acme) as connection:
             assert bookkeeping.read(connection).post_migrate_due
-        assert fleet.migrate_json()["tenants"]["migrated"] == 1
+        assert fleet.migrate()["tenants"]["migrated"] == 1
         with owner_session(acme) as connection:
             assert not bookkeeping.read(connection).post_migrate_due
 
@@ -421,7 +421,7 @@ class TwoRolloutsAtOnce:
         with closed_gate(acme) as wait_until_reached:
             running = fleet.start("manage.py", "migrate_tenants")
             wait_until_reached()
-            refused = fleet.manage("migrate_tenants")
+            refused = fleet.call("migrate_tenants")
         running.communicate(timeout=60)
         assert (running.returncode, refused.returncode) == (0, 2)
         assert str(Rollout.objects.get().id) in refused.stderr
@@ -514,7 +514,7 @@ class RunPythonThatRaisesOnOneTenant:
         roll_out(selection=Selection(only_failed=True))
         as_owner(second, "DELETE FROM notes_note")
         notes.add("0003_later", ADD_INDEXED)
-        done = fleet.migrate_json("--resume")
+        done = fleet.migrate("--resume")
         assert (done["exit"], done["tenants"]["total"], done["tenants"]["migrated"]) == (0, 1, 1)
         assert applied_to(first)[-1] == "0002_picky"
 
@@ -543,7 +543,7 @@ class AMigrationThatFailsOnTheTemplate:
     def test_touches_no_tenant(self, fleet: Fleet, notes: NotesMigrations) -> None:
         (acme,) = fleet.make("first")
         notes.add("0002_broken", 'migrations.RunSQL("SELECT 1/0")')
-        report = fleet.migrate_json()
+        report = fleet.migrate()
         assert (report["exit"], report["state"]) == (1, "failed")
         (failure,) = report["failures"]
         assert failure == {
@@ -619,7 +619,7 @@ class ATenantThatIsNotWhatItShouldBe:
     def test_is_found_by_the_drift_command(self, fleet: Fleet, notes: NotesMigrations) -> None:
         acme, _ = fleet.make("first", "second")
         as_owner(acme, "DROP INDEX document_by_title")
-        done = fleet.manage("tenants", "drift")
+        done = fleet.call("tenants", "drift")
         assert done.returncode == 1
         assert "first: differs" in done.stdout
         assert "- index CREATE INDEX document_by_title" in done.stdout
@@ -700,8 +700,8 @@ class ATenantMadeMeanwhile:
         notes.add("0002_colour", ADD_COLOUR)
         notes.add("0003_rank", ADD_INDEXED)
         for step in ("+1", "+1", "-1"):
-            assert fleet.migrate_json("notes", step)["tenants"]["migrated"] == 1
-        assert fleet.migrate_json("--resume")["state"] == "nothing_to_do"
+            assert fleet.migrate("notes", step)["tenants"]["migrated"] == 1
+        assert fleet.migrate("--resume")["state"] == "nothing_to_do"
         (late,) = fleet.make("second")
         assert applied_to(late) == ["0001_initial", "0002_colour"]
 
