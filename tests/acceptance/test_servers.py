@@ -138,7 +138,10 @@ class AServerThatIsDown:
 class AServerThatHangs:
     """Case 10: its postmaster is stopped, so the kernel takes connections and nobody answers."""
 
-    def test_holds_no_other_up(self, fleet: Fleet, notes: NotesMigrations, other: ExtraServer, there: Server) -> None:
+    def test_holds_no_other_up(
+        self, fleet: Fleet, notes: NotesMigrations, other: ExtraServer, there: Server, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(budget, "PATIENCE", timedelta(0))  # Each try takes long enough.
         here = fleet.make("here-one", "here-two")
         fleet.make("there-one", "there-two", server=there)
         notes.add("0002_colour", ADD_COLOUR)

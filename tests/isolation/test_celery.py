@@ -60,6 +60,7 @@ def needs_a_tenant() -> str | None:
 def _worker() -> Iterator[None]:
     with start_worker(app, perform_ping_check=False, shutdown_timeout=WAIT_S):
         yield
+        app.control.shutdown()  # It hears this at once; whether it should end, it asks every few seconds only.
 
 
 @pytest.fixture
