@@ -459,8 +459,10 @@ class AFullPool:
         with ThreadPoolExecutor(1) as thread:
             thread.submit(hold)
             is_held.wait()
-            reply = client.get("/api/v1/tenants/acme/documents/")
-            may_go.set()
+            try:
+                reply = client.get("/api/v1/tenants/acme/documents/")
+            finally:
+                may_go.set()  # or the thread, and so this test, would never end
         assert (reply.status_code, reply.headers["Retry-After"]) == (503, "5")
         assert client.get("/api/v1/tenants/acme/documents/").status_code == 200
 
