@@ -14,7 +14,7 @@ from django.db.models.query import RawQuerySet
 from django.db.models.sql import Query
 
 from tenants import naming
-from tenants.context import current_alias
+from tenants.context import current_alias, current_entry
 from tenants.routing.guards.seam import only_in_tenants, refuse_other, wrap
 
 
@@ -43,21 +43,23 @@ class _RowsOfOneTenant:
     def __get__(self, queryset: Any, owner: type | None = None) -> Any:
         if queryset is None:
             return self
-        held = vars(queryset)
+        held = queryset.__dict__
         rows = held.get("_result_cache")
-        if rows is not None:
-            refuse_other(held.get("_filled_under"), current_alias(), "rows fetched under")
+        if rows is not None and (filled_under := held.get("_filled_under")) is not None:
+            refuse_other(filled_under, current_alias(), "rows fetched under")
         return rows
 
     def __set__(self, queryset: Any, rows: Any) -> None:
-        held = vars(queryset)
+        held = queryset.__dict__
         held["_result_cache"] = rows
-        held["_filled_under"] = current_alias() if rows is not None and queryset.model in only_in_tenants else None
+        if rows is not None:
+            held["_filled_under"] = current_alias() if queryset.model in only_in_tenants else None
 
 
 def _remembering_its_tenant(original: Callable[..., None]) -> Callable[..., None]:
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **kwargs)
+    # Django's own arguments, by name: each query makes several, and to pass on any arguments takes longer.
+    def __init__(self: Any, model: Any = None, query: Any = None, using: Any = None, hints: Any = None) -> None:
+        original(self, model, query, using, hints)
         # One built under no tenant is bound where it is next cloned, or, if never, by the rows it fetches.
         if self.model in only_in_tenants and getattr(self._query, "built_under", None) is None:
             self._query.built_under = current_alias()
@@ -77,11 +79,12 @@ def _at_its_tenant(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _compiled_for_its_tenant(original: Callable[..., Any]) -> Callable[..., Any]:
     def get_compiler(self: Any, using: str | None = None, connection: Any = None, *args: Any, **kwargs: Any) -> Any:
-        alias = using or (connection.alias if connection is not None else None)
         built_under = getattr(self, "built_under", None)
-        # To print a query, Django compiles it for main.
-        if built_under != alias and alias is not None and naming.is_tenant_alias(alias):
-            refuse_other(built_under, alias, "a query built under")
+        if built_under is not None:
+            alias = using or (connection.alias if connection is not None else None)
+            # To print a query, Django compiles it for main.
+            if alias is not None and alias != built_under and naming.is_tenant_alias(alias):
+                refuse_other(built_under, alias, "a query built under")
         return original(self, using, connection, *args, **kwargs)
 
     return get_compiler
@@ -106,10 +109,12 @@ def _given_under_one_tenant(original: Callable[..., Iterator[Any]]) -> Callable[
 
 
 def _under_one_tenant(rows: Iterator[Any]) -> Iterator[Any]:
-    begun_under = current_alias()
+    begun_in, begun_under = current_entry(), current_alias()
     for row in rows:
         yield row
-        refuse_other(begun_under, current_alias(), "rows fetched under")
+        # For each row no more than this: where nothing was entered or left, the tenant is the same.
+        if current_entry() is not begun_in:
+            refuse_other(begun_under, current_alias(), "rows fetched under")
 
 
 def _awaited_under_one_tenant(original: Callable[..., AsyncIterator[Any]]) -> Callable[..., AsyncIterator[Any]]:
