@@ -58,7 +58,9 @@ class SessionPool:
 
         Raises ``ConnectionsInUseError``, and what ``connect`` raises.
         """
-        grant = self._wait_for_grant(Waiter(alias, params))
+        with self._lock:
+            asked = self._slots.ask(alias, params)
+        grant = self._wait_for_grant(asked) if isinstance(asked, Waiter) else asked
         try:
             session = self._use(grant) or self._open(alias, params, connect)
         except BaseException:
@@ -102,8 +104,6 @@ class SessionPool:
 
     def _wait_for_grant(self, waiter: Waiter) -> Grant:
         began = time.monotonic()
-        with self._lock:
-            self._slots.ask(waiter)
         if not waiter.ready.is_set():
             self._wait(waiter, until=began + self.limits.wait_s)
             self.counts.waited_seconds += time.monotonic() - began

@@ -45,6 +45,7 @@ class Session:
         """Not to be used again after it is given back: its tenant was suspended, moved, or has another password."""
         self.idle_since = 0.0
         self._as_opened = _client_side(connection)
+        self._poller = _poller(connection.fileno())
         self._process = os.getpid()
 
     def is_alive(self, idle_s: float) -> bool:
@@ -55,7 +56,7 @@ class Session:
         """
         if self.connection.closed or not libpq.has_succeeded(self.connection):
             return False
-        if _has_something_to_read(self.connection.fileno()):
+        if _has_something_to_read(self._poller):
             return False
         if idle_s < PROBE_AFTER_S:
             return True
@@ -80,9 +81,10 @@ class Session:
         if self.connection.closed or self.connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             return False
         try:
-            for cursor in list(self.cursors):
-                cursor.close()
-            self.cursors.clear()
+            if self.cursors:
+                for cursor in list(self.cursors):
+                    cursor.close()
+                self.cursors.clear()
             self.connection.autocommit = True
             if _client_side(self.connection) != self._as_opened:
                 return False
@@ -115,8 +117,8 @@ def _client_side(connection: Any) -> tuple[Any, ...]:
     return connection.isolation_level, connection.readonly, connection.deferrable, connection.encoding
 
 
-def _has_something_to_read(descriptor: int) -> bool:
-    return bool(_poller(descriptor).poll(0))
+def _has_something_to_read(poller: select.poll) -> bool:
+    return bool(poller.poll(0))
 
 
 def _wait_for_end(descriptor: int) -> None:

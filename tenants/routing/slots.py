@@ -75,9 +75,14 @@ class Slots:
     def in_use(self) -> int:
         return self._used.total() - self.idle
 
-    def ask(self, waiter: Waiter) -> None:
+    def ask(self, alias: str, params: dict[str, Any]) -> Grant | Waiter:
+        """Leave at once, where nobody waits and there is room; else a place among those who wait."""
+        if not self.waiting and (grant := self._grant(alias, params)) is not None:
+            return grant
+        waiter = Waiter(alias, params)
         self.waiting.append(waiter)
         self.serve()
+        return waiter
 
     def serve(self) -> None:
         """Grant to those who wait, the first first, as long as there is room."""
@@ -113,7 +118,10 @@ class Slots:
     def pop_expired(self) -> list[Session]:
         """Those that are idle for too long, to be closed."""
         until = time.monotonic() - self.limits.idle_age_s
-        return [self._pick_up(session) for session in list(self._idle) if session.idle_since <= until]
+        expired = []
+        while (oldest := next(iter(self._idle), None)) is not None and oldest.idle_since <= until:
+            expired.append(self._pick_up(oldest))
+        return expired
 
     def condemn(self, alias: str) -> list[Session]:
         """A tenant's sessions are of no use any more. Gives the idle ones, to be closed."""

@@ -41,9 +41,11 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         self.sessions_opened = 0
         """Leaving ``atomic`` over a lost session opens a new one at once; only this count tells."""
         self._is_pooled = is_pooled and naming.is_tenant_alias(alias)
-        self._session: Session | None = None
-        self._dropped: weakref.finalize[Any, Any] | None = None
-        """Gives the session back where this object is dropped with it, as ``del connections[alias]`` does."""
+        self._held: list[Session] = []
+        """The session that it has, if it has one. Given back where this object is dropped with it, as ``del
+        connections[alias]`` does."""
+        if self._is_pooled:
+            weakref.finalize(self, _abandon, self._held).atexit = False  # type: ignore[misc]
         self._around: tuple[Scope, ...] = ()
         """All scopes around the code that used it last."""
         self._scopes: set[Scope] = set()
@@ -57,15 +59,14 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             _close_strays()
         # Django sets it where it connects, which it does not where a session is used again.
         self.isolation_level = ISOLATION_LEVEL_READ_COMMITTED
-        self._session = self._take_session(conn_params)
-        self._dropped = weakref.finalize(self, process_pool().abandon, self._session)
-        self._dropped.atexit = False  # type: ignore[misc]
-        return self._session.connection
+        session = self._take_session(conn_params)
+        self._held.append(session)
+        return session.connection
 
     def create_cursor(self, name: str | None = None) -> Any:
         cursor = super().create_cursor(name)
-        if self._session is not None:
-            self._session.cursors.add(cursor)
+        for session in self._held:
+            session.cursors.add(cursor)
         return cursor
 
     @property
@@ -139,10 +140,7 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
 
     def _detached_session(self) -> Session | None:
         """What it holds, which is somebody else's business from here on."""
-        session, self._session = self._session, None
-        if self._dropped is not None:
-            self._dropped.detach()
-        return session
+        return self._held.pop() if self._held else None
 
     def make_cursor(self, cursor: Any) -> CursorWrapper:
         return CursorWrapper(cursor, self)
@@ -179,6 +177,11 @@ def _require_own(connection: Any, alias: str) -> None:
     if stamp != str(naming.tenant_id_of(alias)):
         logger.error("The database %s says that it is of the tenant %s; it is not served", alias, stamp)
         raise ForeignDatabaseError(f"{alias} says that it is of the tenant {stamp}", alias=alias, stamp=stamp)
+
+
+def _abandon(held: list[Session]) -> None:
+    for session in held:
+        process_pool().abandon(session)
 
 
 def _close_strays() -> None:
