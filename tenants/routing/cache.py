@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from django.db.models.base import ModelState
 
 if TYPE_CHECKING:
     from tenants.models import Tenant
@@ -26,6 +27,15 @@ MOST_NOBODIES = 1_000
 class _Kept:
     tenant: Tenant | None
     until: float
+
+
+def _copy_of(tenant: Tenant) -> Tenant:
+    """What ``copy.copy`` gives, in a third of the time: that goes by way of a pickle."""
+    twin = tenant.__class__.__new__(tenant.__class__)
+    twin.__dict__.update(tenant.__dict__)
+    twin._state = ModelState()
+    twin._state.__dict__.update(tenant._state.__dict__, fields_cache=tenant._state.fields_cache.copy())
+    return twin
 
 
 class TenantCache:
@@ -67,7 +77,7 @@ class TenantCache:
             kept = self._tenants.get(slug) or self._nobodies.get(slug)
             may_be_kept, changes = self._is_open, self._changes
         if kept is not None and time.monotonic() < kept.until:
-            return copy.copy(kept.tenant)
+            return kept.tenant and _copy_of(kept.tenant)
         tenant = query()
         with self._lock:
             if may_be_kept and changes == self._changes:
@@ -78,7 +88,7 @@ class TenantCache:
         kept, most, life_s = (
             (self._tenants, MOST_TENANTS, LIFE_S) if tenant else (self._nobodies, MOST_NOBODIES, LIFE_OF_NOBODY_S)
         )
-        kept[slug] = _Kept(copy.copy(tenant), time.monotonic() + life_s)
+        kept[slug] = _Kept(tenant and _copy_of(tenant), time.monotonic() + life_s)
         kept.move_to_end(slug)
         if len(kept) > most:
             kept.popitem(last=False)

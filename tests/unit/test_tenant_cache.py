@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tenants.models import Tenant
+from tenants.models import Server, Tenant
 from tenants.routing import cache as caches
 from tenants.routing.cache import TenantCache
 
@@ -48,6 +48,17 @@ class ALookUp:
     def test_gives_each_caller_an_instance_of_its_own(self, main: Main, cache: TenantCache) -> None:
         found = [main.find(cache, "acme") for _ in range(3)]
         assert len({id(tenant) for tenant in found}) == 3
+
+    def test_shows_nobody_what_another_caller_changed(self, main: Main, cache: TenantCache) -> None:
+        kept = main.tenants["acme"]
+        kept.server = Server(name="here")
+        main.find(cache, "acme")
+        changed = main.find(cache, "acme")
+        assert changed is not None
+        changed.slug, changed.server, changed._state.db = "other", Server(name="there"), "other"
+        found = main.find(cache, "acme")
+        assert found is not None
+        assert (found.slug, found._state.db, found.server.name) == ("acme", kept._state.db, "here")
 
     @pytest.mark.parametrize(("slug", "life"), [("acme", "LIFE_S"), ("nobody", "LIFE_OF_NOBODY_S")])
     def test_asks_again_after_a_while(
