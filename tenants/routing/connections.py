@@ -71,7 +71,8 @@ class TenantDatabases(dict[str, type_settings]):
 
     def __iter__(self) -> Iterator[str]:
         yield from super().__iter__()
-        yield from sorted(self._pinned | self.open_here())
+        if more := self._pinned | self.open_here():
+            yield from sorted(more)
 
     def __len__(self) -> int:
         return super().__len__() + len(self._pinned | self.open_here())
@@ -107,7 +108,11 @@ class TenantDatabases(dict[str, type_settings]):
     def remember(self, tenant: Tenant) -> TenantSettings:
         """Take a tenant's address and credentials as they are now. Connections opened from here on use them."""
         alias, server = tenant.alias, tenant.server
-        made_of = (tenant.credentials_generation, address_of(server), pooler_of(server))
+        # Main's own address, which a blank host means, stays as it is.
+        made_of = (
+            *(tenant.credentials_generation, server.host, server.port),
+            *(server.pooler_host, server.pooler_port),
+        )
         known = self._tenants.get(alias)
         fresh = known if known is not None and known.made_of == made_of else runtime_settings(tenant)
         with self._changing:
@@ -229,9 +234,12 @@ _laid_by = _LaidBy()
 def take_up(alias: str, chosen: TenantSettings) -> None:
     """Have this thread use again what it laid by, if that is of these settings."""
     connection = _laid_by.of.pop(alias, None)
-    if connection is not None and connection.settings_dict is chosen and alias not in databases().open_here():
+    if connection is None or connection.settings_dict is not chosen:
+        return
+    opened = databases().open_here()
+    if alias not in opened:
         connections[alias] = connection
-        databases().open_here().add(alias)
+        opened.add(alias)
 
 
 def _lay_by(alias: str, connection: Any) -> None:
@@ -245,12 +253,13 @@ def close_here(alias: str) -> None:
     opened = databases().open_here()
     if alias not in opened:
         return
-    connection: Any  # of our backend, which this module cannot import
-    for connection in connections.all(initialized_only=True):
-        if connection.alias == alias and not connection.in_atomic_block and not connection.is_in_use:
-            if connection.connection is not None:  # Django makes the object in async code, which may not close it
-                connection.close()
-            del connections[alias]
-            opened.discard(alias)
-            if connection.is_as_made:
-                _lay_by(alias, connection)
+    # Of our backend, which this module cannot import. `connections[alias]` would make one where there is none.
+    connection: Any = getattr(connections._connections, alias, None)  # type: ignore[attr-defined]  # Django's own
+    if connection is None or connection.in_atomic_block or connection.is_in_use:
+        return
+    if connection.connection is not None:  # Django makes the object in async code, which may not close it
+        connection.close()
+    del connections[alias]
+    opened.discard(alias)
+    if connection.is_as_made:
+        _lay_by(alias, connection)

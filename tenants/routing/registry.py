@@ -62,7 +62,8 @@ class TenantDirectory:
         return _query(lambda: _tenants().filter(pk=tenant_id).first())
 
     def enter(self, tenant: Tenant) -> None:
-        take_up(tenant.alias, databases().remember(tenant))
+        settings = databases().remember(tenant)
+        take_up(settings["NAME"], settings)
 
     def leave(self, alias: str) -> None:
         close_here(alias)

@@ -33,11 +33,22 @@ if TYPE_CHECKING:
 class TenantRouter:
     """Sends tenant apps' queries to the current tenant and everything else to main."""
 
-    def db_for_read(self, model: type[Model], **hints: Any) -> str:
-        return self._database_of(model, **hints)
+    def db_for_read(self, model: type[Model], instance: Model | None = None, **_: Any) -> str:
+        if not lives_in_tenants(model):
+            return DEFAULT_DB_ALIAS
+        current = current_alias()
+        origin = instance._state.db if instance is not None and lives_in_tenants(instance.__class__) else None
+        if lives_in_main(model):
+            return origin or current or DEFAULT_DB_ALIAS
+        if origin is not None and current is not None and origin != current:
+            raise WrongTenantError(f"{model._meta.label} of {origin} while {current} is current")
+        if current is not None:
+            return current
+        if origin is not None and databases().is_pinned(origin):
+            return origin
+        raise NoTenantError(f"{model._meta.label} lives in tenant databases", model=model._meta.label)
 
-    def db_for_write(self, model: type[Model], **hints: Any) -> str:
-        return self._database_of(model, **hints)
+    db_for_write = db_for_read
 
     def allow_relation(self, left: Model, right: Model, **hints: Any) -> bool:
         """True within one database; raises ``WrongTenantError`` across two tenants; False across main and a tenant."""
@@ -56,21 +67,6 @@ class TenantRouter:
         if db == DEFAULT_DB_ALIAS:
             return app_label not in tenant_app_labels() or app_label in dual_app_labels()
         return None
-
-    def _database_of(self, model: type[Model], instance: Model | None = None, **_: Any) -> str:
-        if not lives_in_tenants(model):
-            return DEFAULT_DB_ALIAS
-        current = current_alias()
-        origin = instance._state.db if instance is not None and lives_in_tenants(instance.__class__) else None
-        if lives_in_main(model):
-            return origin or current or DEFAULT_DB_ALIAS
-        if origin is not None and current is not None and origin != current:
-            raise WrongTenantError(f"{model._meta.label} of {origin} while {current} is current")
-        if current is not None:
-            return current
-        if origin is not None and databases().is_pinned(origin):
-            return origin
-        raise NoTenantError(f"{model._meta.label} lives in tenant databases", model=model._meta.label)
 
 
 def _share_main(left: Model, right: Model) -> bool:

@@ -332,6 +332,26 @@ class Connections:
     def test_are_always_the_same_settings(self, acme: Tenant) -> None:
         assert connections.settings[acme.alias] is connections.settings[acme.alias]
 
+    @pytest.mark.parametrize(
+        ("changed", "found"),
+        [
+            ({"host": "db.example"}, {"HOST": "db.example", "PORT": "5432"}),
+            ({"port": 5433}, {"PORT": "5433"}),
+            ({"pooler_host": "pooler.example"}, {"HOST": "pooler.example", "PORT": "6432"}),
+            ({"pooler_host": "pooler.example", "pooler_port": 6433}, {"PORT": "6433"}),
+        ],
+    )
+    def test_follow_a_server_that_is_changed(
+        self, acme: Tenant, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], found: dict[str, str]
+    ) -> None:
+        held = databases().remember(acme)
+        with monkeypatch.context() as patched:
+            for field, value in changed.items():
+                patched.setattr(acme.server, field, value)
+                assert databases().remember(acme) is held
+            assert held.items() >= found.items()
+        databases().remember(acme)
+
     def test_do_not_exist_for_an_alias_of_nobody(self, db: None) -> None:
         assert f"tenant_{'0' * 32}" not in connections.settings
         with pytest.raises(KeyError):
