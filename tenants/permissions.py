@@ -67,12 +67,13 @@ class IsTenantMember(BasePermission):
         if not request.user.is_authenticated:
             return False
         membership = _membership(request, view)
+        method = request.method or ""
         # What the view does not take is 405, whatever state the tenant is in, and OPTIONS says what it takes.
-        takes = request.method != "OPTIONS" and hasattr(view, (request.method or "").lower())
-        if takes and request.method not in getattr(view, "answers_unserved", ()):
+        takes = method != "OPTIONS" and hasattr(view, method.lower())
+        if takes and method not in getattr(view, "answers_unserved", ()):
             _require_servable(membership.tenant)
         request.membership = membership  # type: ignore[attr-defined]
-        return may(membership.role, deed_of(view, request.method or ""))
+        return may(membership.role, deed_of(view, method))
 
 
 def deed_of(view: APIView | type[APIView], method: str) -> Deed:
@@ -93,14 +94,16 @@ def membership_of(request: Request) -> UserTenantAssociation:
 def _membership(request: Request, view: APIView) -> UserTenantAssociation:
     """Raises ``Http404``, the same for a tenant that does not exist and one that is somebody else's."""
     tenant: Tenant | None = getattr(request, "tenant", None)
+    user_id = request.user.pk
     # The middleware reads the slug from the path too; should the two ever differ, nobody gets in.
-    if tenant is None or request.user.pk is None or tenant.slug != view.kwargs.get("slug", tenant.slug):
+    if tenant is None or user_id is None or tenant.slug != view.kwargs.get("slug", tenant.slug):
         raise Http404
     with use_main():
-        membership = UserTenantAssociation.objects.filter(user_id=request.user.pk, tenant_id=tenant.pk).first()
+        membership = UserTenantAssociation.objects.filter(user_id=user_id, tenant_id=tenant.pk).first()
     if membership is None:
         raise Http404
-    membership.tenant = tenant
+    # As its key says, by the query; to assign it would ask the router twice whether the two may be related.
+    UserTenantAssociation.tenant.field.set_cached_value(membership, tenant)
     return membership
 
 
