@@ -10,18 +10,16 @@ from platform_site import health, papers
 
 admin.autodiscover()
 
-# TENANT_APPS may leave tenant_data out, and its models cannot be imported then. It stands first because it is asked
-# most, and Django tries one pattern after the other.
-api = [path("", include("tenant_data.api.urls"))] if apps.is_installed("tenant_data") else []
-api += [
-    path("", include("accounts.api.urls")),
-    path("", include("tenants.api.urls")),
-]
+# TENANT_APPS may leave tenant_data out, and its models cannot be imported then.
+data = ["tenant_data.api.urls"] if apps.is_installed("tenant_data") else []
 
+# What is asked most stands first: Django tries one pattern after the other.
 urlpatterns = [
+    *(path("api/v1/", include(urls)) for urls in data),
+    path("api/v1/", include("accounts.api.urls")),
+    path("api/v1/", include("tenants.api.urls")),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
-    path("api/v1/", include(api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/errors/", papers.errors_view, name="api-errors"),
