@@ -11,12 +11,13 @@ HEAD = """\
 Made by `make bench`, from [requests.json](requests.json). A member of the tenant reads documents, with a token, through
 the whole WSGI application, its middleware included. It is called in the process, by one thread: a server in front and a
 client on the same cores would cost the same for all, and hide what is compared. All contestants are up at once and take
-short turns, in an order that turns with each round. Ratios are taken within a round; the figures are medians."""
+short turns, in an order that turns with each round. Ratios are taken within a round; the figures are medians. Each
+contestant has four processes, one after the other, as two of the same code differ by some 3 %."""
 
 REPEAT = """\
 ## Repeat it
 
-On a machine that does nothing else, some three minutes, as root or not:
+On a machine that does nothing else, some five minutes, as root or not:
 
 ```sh
 make bench BENCH=requests
