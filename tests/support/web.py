@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +43,9 @@ class Server:
         """The response, of which nothing is read yet. A header's ``_`` is a hyphen."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request(method, path, body, {"Authorization": f"Token {self.token}", **named})
+        # A server that refuses need not read the body to its end before it says why.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            connection.request(method, path, body, {"Authorization": f"Token {self.token}", **named})
         return connection.getresponse()
 
 
@@ -61,5 +63,5 @@ def served(fleet: Fleet, token: str, log: Path, *, threads: int = 8, **environme
         yield Server(process, int(port[1]), token)
     finally:
         if process.poll() is None:
-            os.killpg(process.pid, signal.SIGQUIT)  # At once; SIGTERM lets it look round for a second.
+            os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=30)
