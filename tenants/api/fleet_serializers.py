@@ -25,6 +25,10 @@ class ServerSerializer(TextualSerializer[Server]):
         )
         read_only_fields = ("created_at",)
 
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        Server(**attrs).clean()
+        return attrs
+
 
 class StartRolloutSerializer(serializers.Serializer[Any]):
     """What ``migrate_tenants`` takes, under the same names. All of it may be left out: every tenant, to the latest."""

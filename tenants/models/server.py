@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
@@ -61,6 +62,12 @@ class Server(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Two for one address would take twice as many tenants, and sessions, as it has room for."""
+        twin = Server.objects.filter(host=self.host, port=self.port).exclude(pk=self.pk).first()
+        if twin is not None:
+            raise ValidationError({"host": f"The server {twin} has this address."})
 
     @classmethod
     def for_new_tenant(cls) -> Server:

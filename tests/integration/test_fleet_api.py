@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from tenants.api.events import events_of, one_by_one
 from tenants.api.fleet_serializers import StartRolloutSerializer
 from tenants.management.commands.migrate_tenants import Command
-from tenants.models import Rollout, RolloutAttempt
+from tenants.models import Rollout, RolloutAttempt, Server
 from tenants.rollout.ledger import ACTIVE_LOCK
 
 ORDERS = ("pause", "continue", "abort")
@@ -227,3 +227,15 @@ class Starting:
         assert options["only_failed"]
         assert str(options["max_failures"]) == "2%"
         assert options["lock_timeout"] == timedelta(seconds=3)
+
+
+class RegisteringAServer:
+    SERVERS = "/api/v1/fleet/servers/"
+
+    def test_is_refused_for_an_address_that_has_one(self, as_user, erin):
+        client = as_user(erin)
+        for address in ({}, {"host": "10.0.0.7"}, {"host": "10.0.0.7", "port": 5433}):
+            Server.objects.get_or_create(**address, defaults={"name": f"first-{len(address)}"})
+            refused = client.post(self.SERVERS, {"name": "second", **address})
+            assert (refused.status_code, refused.json()["errors"][0]["field"]) == (400, "host"), address
+        assert client.post(self.SERVERS, {"name": "second", "host": "10.0.0.8"}).status_code == 201

@@ -89,6 +89,19 @@ class AText:
         assert reply.json()["errors"][0]["detail"] == "Not a valid string."
 
 
+class AFileOfADocument:
+    @pytest.mark.parametrize("nothing", ["", " ", "x", []])
+    def test_is_an_id_or_null(self, as_user, acme, alice, nothing):
+        client = as_user(alice)
+        for one, path in (
+            ({"title": "x", "file": nothing}, DOCUMENTS),
+            ({"documents": [{"title": "x", "file": nothing}]}, f"{DOCUMENTS}bulk/"),
+        ):
+            assert client.post(path, one).status_code == 400, path
+        made = client.post(DOCUMENTS, {"title": "x", "file": None}).json()
+        assert client.patch(f"{DOCUMENTS}{made['id']}/", {"file": nothing}).status_code == 400
+
+
 class ALogIn:
     def test_may_be_a_form(self, api, alice):
         """Not in the OpenAPI, but people try things with curl."""

@@ -132,7 +132,7 @@ def _running() -> QuerySet[Rollout]:
 
 def own_server() -> Server:
     """The main database's own server."""
-    return Server.objects.get(host="")
+    return Server.objects.get(host="", port=None)
 
 
 def as_owner(tenant: Tenant, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
@@ -178,5 +178,5 @@ def clean_up(kept: set[Tenant], templates: set[Template], head_key: str) -> None
         with maintenance(template.server) as cursor:
             clone.drop(cursor, template.name)
         template.delete()
-    Server.objects.exclude(host="").delete()
+    Server.objects.exclude(pk=own_server().pk).delete()
     Installation.move_head(head_key)
