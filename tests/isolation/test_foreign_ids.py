@@ -149,6 +149,15 @@ class AnId:
 class ABody:
     DOCUMENTS = "/api/v1/tenants/globex/documents/"
 
+    def test_may_not_name_documents_of_another_tenant(self, as_user, acmes, acme, globex, carol):
+        client = as_user(carol)
+        own = client.post(self.DOCUMENTS, {"title": "Mine"}).json()["id"]
+        for ids in ([str(acmes["documents"])], [own, str(acmes["documents"])]):
+            assert client.post(f"{self.DOCUMENTS}bulk-delete/", {"ids": ids}).status_code == 404
+        for tenant in (acme, globex):
+            with use_tenant(tenant):
+                assert Document.objects.get().deleted_at is None
+
     def test_may_not_name_a_file_of_another_tenant(self, as_user, acmes, globex, carol):
         client = as_user(carol)
         own = client.post(self.DOCUMENTS, {"title": "Mine"}).json()["id"]
@@ -156,6 +165,7 @@ class ABody:
         assert client.post(self.DOCUMENTS, body).status_code == 404
         assert client.put(f"{self.DOCUMENTS}{own}/", body).status_code == 404
         assert client.patch(f"{self.DOCUMENTS}{own}/", body).status_code == 404
+        assert client.post(f"{self.DOCUMENTS}bulk/", {"documents": [{"title": "Mine"}, body]}).status_code == 404
         with use_tenant(globex):
             assert Document.objects.get().file_id is None
 
