@@ -4,8 +4,9 @@
 #   make help     the other targets
 #
 # Variables: PORT=8001 (run), PYTHON=/path/to/python (which Python makes the virtual environment), VENV=.venv,
-# PYTEST="-k name" (test), FUZZ=50 and SILO_FUZZ_SEED=7 (fuzz), KILLS=200 (kills), SOAK=1000000 (soak), STEPS=1000 (machine), BENCH="--help" (bench). The
-# environment variables of docs and README, such as SILO_DATA_DIR, are honoured.
+# PYTEST="-k name" (test), FUZZ=50, WHO="owner staff" and SILO_FUZZ_SEED=7 (fuzz), KILLS=200 (kills), SOAK=1000000 (soak),
+# STEPS=1000 (machine), BENCH="--help" (bench). The environment variables of docs and README, such as SILO_DATA_DIR, are
+# honoured.
 
 SHELL := /bin/sh
 VENV ?= .venv
@@ -16,6 +17,7 @@ KILLS ?= 200
 SOAK ?= 1000000
 STEPS ?= 1000
 FUZZ ?= 50
+WHO ?=
 
 python := $(VENV)/bin/python
 manage := $(python) manage.py
@@ -117,8 +119,8 @@ pgbouncer: install ## Run requests through a real PgBouncer (apt install pgbounc
 client: $(installed_openapi) ## Generate a Python client from docs/openapi.yaml, and use it on a running server
 	@$(python) -m pytest tests/openapi/test_client.py --quiet
 
-fuzz: $(installed_openapi) ## schemathesis over the OpenAPI, FUZZ (50) examples an operation: owner, viewer, stranger, staff
-	@SILO_FUZZ=$(FUZZ) $(python) -m pytest tests/openapi/test_fuzz.py --quiet --capture=no
+fuzz: $(installed_openapi) ## schemathesis over the OpenAPI, FUZZ (50) examples an operation, as WHO: owner viewer stranger staff
+	@SILO_FUZZ=$(FUZZ) SILO_FUZZ_WHO="$(WHO)" $(python) -m pytest tests/openapi/test_fuzz.py --quiet --capture=no
 
 $(installed_openapi): $(installed) requirements-openapi.txt
 	@$(python) $(pip_install) --requirement requirements-openapi.txt

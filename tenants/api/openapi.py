@@ -9,12 +9,14 @@ from typing import Any
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter
 
+from accounts.api.text import OnlyText
 from tenants.api.codes import Code, known_codes
 from tenants.api.conditional import CHANGES, Tagged
 from tenants.api.idempotency import IDEMPOTENCY_KEY, Idempotent
 from tenants.api.problems import CONTENT_TYPE, TYPES
 
 METHODS = ("get", "put", "post", "delete", "patch")
+NOT_BLANK = r"\S"
 ALWAYS = (406, 429, 500, 503)
 
 IF_MATCH = OpenApiParameter(
@@ -82,6 +84,13 @@ class Schema(AutoSchema):
         if isinstance(self.view, Idempotent) and self.method == "POST":
             parameters.append(KEY)
         return parameters
+
+    def _map_serializer_field(self, field: Any, direction: Any, bypass_extensions: bool = False) -> dict[str, Any]:
+        """Text of which nothing is left without the blanks at its ends is refused: there must be something else."""
+        schema: dict[str, Any] = super()._map_serializer_field(field, direction, bypass_extensions)
+        if type(field) is OnlyText and direction == "request" and field.trim_whitespace and not field.allow_blank:
+            schema.setdefault("pattern", NOT_BLANK)
+        return schema
 
 
 def add_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:

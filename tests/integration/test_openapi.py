@@ -71,6 +71,17 @@ class AnOperation:
         assert "requestBody" not in operation or {"400", "415"} <= problems
 
 
+class ATextThatMustNotBeBlank:
+    def test_says_so_where_it_is_sent_and_is_refused(self, as_user, acme, alice):
+        schemas = SCHEMA["components"]["schemas"]
+        assert schemas["DocumentRequest"]["properties"]["title"]["pattern"] == r"\S"
+        assert "pattern" not in schemas["Document"]["properties"]["title"]
+        assert "pattern" not in schemas["DocumentRequest"]["properties"]["body"]
+        path = "/api/v1/tenants/acme/documents/"
+        assert as_user(alice).post(path, {"title": " \n"}).status_code == 400
+        assert as_user(alice).post(path, {"title": "x", "body": " \n"}).status_code == 201
+
+
 class AllDates:
     def test_are_dates_and_times_of_rfc_3339_by_their_schema(self):
         for schema in SCHEMA["components"]["schemas"].values():
