@@ -54,13 +54,14 @@ SLUGS: dict[str, str] = {name: name for name in {"home", *TENANTS.values()}}
 """Of each of them, as it is now."""
 
 REAL: dict[str, Callable[[str], Params]] = {
+    "POST /api/v1/auth/password/": lambda _: {"token": THINGS.registered().log_in()},
     "DELETE /api/v1/auth/tokens/{id}/": THINGS.own_token,
     "GET /api/v1/auth/password/reset/{link}/": THINGS.reset_link,
     "POST /api/v1/auth/password/reset/{link}/": THINGS.reset_link,
     "POST /api/v1/auth/verify-email/{link}/": THINGS.verification_link,
     "GET /api/v1/invitations/{link}/": THINGS.invitation_link,
     "POST /api/v1/invitations/{link}/register/": THINGS.invitation_link,
-    "POST /api/v1/invitations/{link}/accept/": THINGS.own_invitation_link,
+    "POST /api/v1/invitations/{link}/accept/": THINGS.invited,
     f"DELETE {TENANT}": THINGS.order("POST tenants/{slug}/undelete/"),
     f"POST {TENANT}undelete/": THINGS.order("DELETE tenants/{slug}/"),
     f"POST {TENANT}leave/": THINGS.joined,
@@ -72,7 +73,7 @@ REAL: dict[str, Callable[[str], Params]] = {
     f"{TENANT}members/{{user_id}}/": THINGS.member,
 }
 """By operation, or else by a part of its name: what gives its path real ids, or brings the tenant to where it can be
-done."""
+done; with ``token`` it is done by somebody new, since the person may do it a few times only."""
 
 if TOLD["is_staff"]:
     REAL |= {
@@ -100,6 +101,8 @@ WORDS: dict[str, Callable[[str], Params]] = {
     "POST /api/v1/auth/register/": lambda _: {"email": somebody_new(), "password": password()},
     "POST /api/v1/auth/password/reset/{link}/": lambda _: {"password": password()},
     "POST /api/v1/invitations/{link}/register/": lambda _: {"password": password()},
+    "POST /api/v1/auth/password/reset/": lambda _: {"email": THINGS.registered().email},
+    "POST /api/v1/auth/verify-email/": lambda _: {"email": THINGS.registered().email},
     "POST /api/v1/auth/tokens/": lambda _: {"tenant": "home"},
     f"POST {TENANT}members/": lambda _: {"email": THINGS.registered().email},
     f"POST {TENANT}documents/": real_file,
@@ -138,8 +141,8 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         return
     if label.startswith("POST /api/v1/auth/"):
         case.headers["X-Forwarded-For"] = somewhere()
-    if label == "POST /api/v1/auth/password/" and case.headers.get("Authorization") in LoggedIn.given:
-        case.headers["Authorization"] = f"Token {THINGS.registered().log_in()}"
+    if fits(case, ParameterLocation.HEADER) and "If-Match" in case.headers and RANDOM.random() < MOSTLY:
+        case.headers["If-Match"] = "*"
     if fits(case, ParameterLocation.HEADER) and case.headers.get("Idempotency-Key") in KEYS:
         case.headers["Idempotency-Key"] = str(uuid4())
     KEYS.add(case.headers.get("Idempotency-Key"))
@@ -151,6 +154,8 @@ def put_what_is_there(case: Any, label: str, slug: str) -> None:
     if fits(case, ParameterLocation.PATH):
         give = REAL.get(label) or next((give for part, give in REAL.items() if part[0] == "/" and part in label), None)
         there = give(slug) if give else {}
+        if "token" in there and case.headers.get("Authorization") in LoggedIn.given:
+            case.headers["Authorization"] = f"Token {there['token']}"
         case.path_parameters |= {name: there[name] for name in case.path_parameters if name in there}
     if fits(case, ParameterLocation.BODY) and isinstance(case.body, dict):
         if label in WORDS:

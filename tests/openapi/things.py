@@ -113,11 +113,14 @@ class Things:
         return {"id": self._keep("invitation", reply.json().get("id"))}
 
     def invitation_link(self, slug: str) -> Params:
-        return {"link": self._mailed("invitation link", somebody_new, self._invite)}
+        return {"link": self._mailed("invitation link", somebody_new, partial(self._invite, "joined"))}
 
-    def own_invitation_link(self, slug: str) -> Params:
-        self.maker.send("DELETE", f"tenants/joined/members/{self.person_id}/")
-        return {"link": self._mailed("own invitation link", lambda: self.person.email, self._invite)}
+    def invited(self, slug: str) -> Params:
+        """Somebody, with the link."""
+        them = self.registered()
+        if not self._invite("left", them.email).ok:
+            return {}
+        return {"link": self._link_to(them.email), "token": them.log_in()}
 
     def reset_link(self, slug: str) -> Params:
         return {"link": self._mailed("reset", self._new_address, partial(self._ask, "auth/password/reset/"))}
@@ -188,8 +191,8 @@ class Things:
     def _new_address(self) -> str:
         return self.registered().email
 
-    def _invite(self, email: str) -> requests.Response:
-        return self.maker.send("POST", "tenants/joined/invitations/", {"email": email, "role": "viewer"})
+    def _invite(self, slug: str, email: str) -> requests.Response:
+        return self.maker.send("POST", f"tenants/{slug}/invitations/", {"email": email, "role": "viewer"})
 
     def _ask(self, path: str, email: str) -> requests.Response:
         return self.maker.send("POST", path, {"email": email})
