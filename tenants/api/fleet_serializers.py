@@ -8,6 +8,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.text import OnlySlug, OnlyText, TextualSerializer
+from tenants.api.serializers import LabelsField
 from tenants.models import Rollout, RolloutAttempt, Server
 
 SHOWN_FAILURES = 100
@@ -30,6 +31,15 @@ class ServerSerializer(TextualSerializer[Server]):
         return attrs
 
 
+class OnlyBoolean(serializers.BooleanField):
+    """Refuses what REST framework takes for one: 0, "off", "n"."""
+
+    def to_internal_value(self, data: Any) -> bool:
+        if not isinstance(data, bool):
+            self.fail("invalid", input=data)
+        return data
+
+
 class StartRolloutSerializer(serializers.Serializer[Any]):
     """What ``migrate_tenants`` takes, under the same names. All of it may be left out: every tenant, to the latest."""
 
@@ -44,9 +54,9 @@ class StartRolloutSerializer(serializers.Serializer[Any]):
     )
     tenants = serializers.ListField(child=OnlySlug(), required=False, help_text="Slugs: only these.")
     exclude = serializers.ListField(child=OnlySlug(), required=False, help_text="Slugs: not these.")
-    labels = serializers.DictField(child=OnlyText(), required=False, help_text="Only those labelled so.")
+    labels = LabelsField(required=False, help_text="Only those labelled so.")
     server = OnlyText(required=False, help_text="Only those on the server of this name.")
-    only_failed = serializers.BooleanField(required=False, help_text="Only those whose last try failed.")
+    only_failed = OnlyBoolean(required=False, help_text="Only those whose last try failed.")
     canary = OnlyText(required=False, help_text="`3`, `2%` or slugs with commas: migrated first.")
     waves = OnlyText(required=False, help_text="`5%,25%,100%`: in waves, each up to this share.")
     max_failures = OnlyText(required=False, help_text="`5` or `2%`: begin no more above it.")

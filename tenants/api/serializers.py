@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from accounts.api.text import OnlyText, TextualSerializer
@@ -15,6 +16,7 @@ from tenants.lifecycle import create_tenant, edit, resume_creation
 from tenants.models import Role, Tenant, UserTenantAssociation
 
 MOST_LABELS = 50
+LABEL_MAX_LENGTH = 200
 LABEL_KEY = re.compile(r"[A-Za-z0-9._-]{1,63}")
 
 
@@ -75,16 +77,20 @@ class NewTenantSerializer(TextualSerializer[Tenant]):
             raise
 
 
-class ChangedTenantSerializer(serializers.Serializer[Tenant]):
-    """What may be changed about a tenant. Labels are replaced as a whole."""
+@extend_schema_field(
+    {
+        "type": "object",
+        "additionalProperties": {"type": "string", "maxLength": LABEL_MAX_LENGTH},
+        "maxProperties": MOST_LABELS,
+    }
+)
+class LabelsField(serializers.DictField):
+    """Labels of tenants, or to choose tenants by."""
 
-    name = OnlyText(max_length=200, required=False)
-    slug = SlugField(required=False, help_text="The old one names nobody from then on.")
-    labels = serializers.DictField(
-        child=OnlyText(max_length=200, allow_blank=True), required=False, help_text='{"plan": "pro"}'
-    )
+    child = OnlyText(max_length=LABEL_MAX_LENGTH, allow_blank=True)
 
-    def validate_labels(self, labels: dict[str, str]) -> dict[str, str]:
+    def to_internal_value(self, data: Any) -> dict[str, str]:
+        labels: dict[str, str] = super().to_internal_value(data)
         if len(labels) > MOST_LABELS:
             raise serializers.ValidationError(f"Give {MOST_LABELS} labels at most.")
         wrong = [key for key in labels if not LABEL_KEY.fullmatch(key)]
@@ -93,6 +99,14 @@ class ChangedTenantSerializer(serializers.Serializer[Tenant]):
                 f"{wrong[0]!r} is no label: use up to 63 letters, digits, dots, hyphens and underscores."
             )
         return labels
+
+
+class ChangedTenantSerializer(serializers.Serializer[Tenant]):
+    """What may be changed about a tenant. Labels are replaced as a whole."""
+
+    name = OnlyText(max_length=200, required=False)
+    slug = SlugField(required=False, help_text="The old one names nobody from then on.")
+    labels = LabelsField(required=False, help_text='{"plan": "pro"}')
 
     def update(self, instance: Tenant, validated_data: dict[str, Any]) -> Tenant:
         edit(instance, **validated_data)

@@ -7,6 +7,7 @@ goes stands in the ledger.
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import IO
 
 from django.conf import settings
 
@@ -37,14 +39,7 @@ def start(arguments: Sequence[str], *, by: str) -> Rollout:
     folder = _folder()
     command = [sys.executable, str(process.PROJECT / "manage.py"), "migrate_tenants", *arguments]
     with NamedTemporaryFile("w+", dir=folder, prefix="starting-", delete=False) as log:
-        child = subprocess.Popen(
-            [*command, "--started-by", by, "--noinput"],
-            cwd=process.PROJECT,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        child = _spawn([*command, "--started-by", by, "--noinput"], log)
         Path(log.name).replace(folder / f"{process.title(child.pid).replace(process.PROCESS, '-')}.log")
         # Whoever started a process has to take notice of its end, or a zombie stays that looks like a live rollout.
         threading.Thread(target=child.wait, name="silo-detached", daemon=True).start()
@@ -57,6 +52,23 @@ def start(arguments: Sequence[str], *, by: str) -> Rollout:
         child.terminate()
         log.seek(0)
         raise _refusal(log.read())
+
+
+def _spawn(command: Sequence[str], log: IO[str]) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            cwd=process.PROJECT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except OSError as error:
+        Path(log.name).unlink()
+        if error.errno == errno.E2BIG:
+            raise RolloutRefusedError("it is asked for at greater length than a command line holds") from error
+        raise
 
 
 def _folder() -> Path:

@@ -196,6 +196,8 @@ class Starting:
             ({"app_label": "--fake", "migration": "notes"}, "app_label"),
             ({"tenants": ["a b"]}, "tenants"),
             ({"workers": 0}, "workers"),
+            ({"only_failed": 0}, "only_failed"),
+            ({"labels": {"a\0": "x"}}, "labels"),
             ({"resume": str(uuid.uuid4()), "workers": 2}, "resume"),
         ],
     )
@@ -205,6 +207,11 @@ class Starting:
 
     def test_is_for_staff_only(self, as_user, acme, alice):
         assert as_user(alice).post("/api/v1/fleet/rollouts/", {}).status_code == 403
+        assert not Rollout.objects.exists()
+
+    def test_is_refused_where_more_is_asked_for_than_a_command_line_holds(self, as_user, erin):
+        reply = as_user(erin).post("/api/v1/fleet/rollouts/", {"server": "x" * 200_000})
+        assert (reply.status_code, reply.json()["code"]) == (400, "rollout_refused")
         assert not Rollout.objects.exists()
 
     def test_says_the_same_as_the_command_line(self):
