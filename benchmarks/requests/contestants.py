@@ -45,6 +45,12 @@ def contestants(registered: int, real: int) -> list[Contestant]:
         Contestant(f"silo, {FEW}", f"Silo with {FEW} tenants, asked in turn", TEN, FEW),
         Contestant(f"silo, {registered:,}", f"Silo with {registered:,}, {FEW} of them asked in turn", MANY, FEW),
         Contestant(
+            f"silo, 1 of {registered:,}",
+            f"Silo with {registered:,}, one of them asked again and again, as the plain database is",
+            MANY,
+            1,
+        ),
+        Contestant(
             f"silo, {in_turn} in turn",
             f"Silo with {registered:,}, {in_turn} of them asked in turn, each with a connection in a pool of {in_turn}",
             MANY,

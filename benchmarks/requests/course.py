@@ -24,7 +24,7 @@ from benchmarks.requests.results import ENDPOINTS, Results, Turn
 REQUESTS = 30
 """Of one turn."""
 
-PROCESSES = 4
+PROCESSES = 8
 """Of each contestant, which share the rounds."""
 
 

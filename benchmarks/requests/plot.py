@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.requests.results import ENDPOINTS, PEER, Results
 
-COLOURS = ("#666666", "#aaaaaa", "#56b4e9", "#0072b2", "#009e73", "#d55e00")
+COLOURS = ("#666666", "#aaaaaa", "#56b4e9", "#0072b2", "#cc79a7", "#009e73", "#d55e00")
 TARGET = 1.10
 """The most that a tenant's endpoint is to take of the peer's time."""
 

@@ -12,12 +12,15 @@ Made by `make bench`, from [requests.json](requests.json). A member of the tenan
 the whole WSGI application, its middleware included. It is called in the process, by one thread: a server in front and a
 client on the same cores would cost the same for all, and hide what is compared. All contestants are up at once and take
 short turns, in an order that turns with each round. Ratios are taken within a round; the figures are medians. Each
-contestant has four processes, one after the other, as two of the same code differ by some 3 %."""
+contestant has eight processes, one after the other, as two of the same code differ by some 3 %.
+
+Beside the plain database stands *1 of 10,000*: both ask one database again and again. Those that ask ten in turn have
+ten of the server's processes take turns too, each of which finds its processor's caches full of the others' work."""
 
 REPEAT = """\
 ## Repeat it
 
-On a machine that does nothing else, some five minutes, as root or not:
+On a machine that does nothing else, some seven minutes, as root or not:
 
 ```sh
 make bench BENCH=requests
