@@ -42,7 +42,7 @@ def rounds(axes: Axes, results: Results, endpoint: str) -> None:
     axes.boxplot([ratios[name] for name in names], tick_labels=names, orientation="horizontal", showfliers=False)
     for height, name in enumerate(names, start=1):
         axes.text(
-            results.times_of(endpoint, name), height + 0.32, f"{results.times_of(endpoint, name):.3f}", ha="center"
+            results.times_of(endpoint, name), height + 0.43, f"{results.times_of(endpoint, name):.3f}", ha="center"
         )
     axes.axvline(1, color=COLOURS[0])
     axes.axvline(TARGET, color=COLOURS[-1], linestyle="--", label=f"{TARGET:.2f}")
