@@ -69,7 +69,9 @@ def in_place(tenant: Tenant) -> list[Path]:
 
 class ABigFile:
     def test_goes_up_and_down_in_little_memory(self, server: Server, tenant: Tenant) -> None:
-        server.request("POST", f"{FILES}?name=warm", b"up").read()
+        warm = server.request("POST", f"{FILES}?name=warm", b"up")
+        assert warm.status == 201, warm.read()
+        warm.read()
         before_kb = server.resident_kb("VmRSS")
         server.forget_peak()
         digest = hashlib.sha256()
