@@ -11,8 +11,13 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "signs nothing"
 USE_TZ = True
 
-# django-tenants cannot be imported without contenttypes.
-SHARED_APPS = ["django_tenants", "benchmarks.django_tenants.customers", "django.contrib.contenttypes"]
+# django-tenants cannot be imported without contenttypes; documents' indexes need what Django has for PostgreSQL alone.
+SHARED_APPS = [
+    "django_tenants",
+    "benchmarks.django_tenants.customers",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+]
 TENANT_APPS = ["benchmarks.django_tenants.tenant_data", "tests.apps.notes"]
 INSTALLED_APPS = SHARED_APPS + TENANT_APPS
 MIGRATION_MODULES = {"notes": "benchmarks.migrations", "tenant_data": "tenant_data.migrations"}
