@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
-from django.http import HttpRequest
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 
+from tenants.admin.read_only import ReadOnlyAdmin
 from tenants.errors import LastOwnerError
 from tenants.members import require_owner
 from tenants.models import UserTenantAssociation
@@ -45,19 +43,10 @@ class MembersInline(TabularInline):
 
 
 @admin.register(UserTenantAssociation)
-class AssociationAdmin(ModelAdmin):
+class AssociationAdmin(ReadOnlyAdmin):
     """Who belongs to which tenant. They are edited on the tenant's page, which knows them all and keeps an owner."""
 
     list_display = ("user", "tenant", "role", "created_at")
     list_filter = ("role",)
     search_fields = ("user__email", "tenant__slug")
     list_select_related = ("user", "tenant")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False

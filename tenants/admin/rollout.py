@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
+from tenants.admin.read_only import ReadOnlyAdmin
 from tenants.errors import TransitionError
 from tenants.models import Rollout, RolloutAttempt
 from tenants.rollout.control import abort, go_on, pause
-
-
-class ReadOnlyAdmin(ModelAdmin):
-    """Rows that only rollouts write."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 @admin.register(Rollout)

@@ -49,6 +49,18 @@ def said(response):
     return [str(message) for message in get_messages(response.wsgi_request)]
 
 
+def only_member(member):
+    """The form of a tenant's one member, as it is."""
+    return {
+        "associations-TOTAL_FORMS": 1,
+        "associations-INITIAL_FORMS": 1,
+        "associations-0-id": member.pk,
+        "associations-0-tenant": member.tenant_id,
+        "associations-0-user": member.user_id,
+        "associations-0-role": member.role,
+    }
+
+
 def new_tenant(client, **fields):
     return client.post(
         reverse(ADD), {"slug": "initech", "name": "", "server": "", "labels": "", **NO_MEMBERS, **fields}
@@ -169,14 +181,7 @@ class ATenant:
         member = UserTenantAssociation.objects.get(tenant=acme)
         page = reverse("admin:tenants_tenant_change", args=[acme.pk])
         forged = {"state": "suspended", "head": "{}", "id": str(other.pk), "alias": "x", "server": other.pk}
-        members = {
-            "associations-TOTAL_FORMS": 1,
-            "associations-INITIAL_FORMS": 1,
-            "associations-0-id": member.pk,
-            "associations-0-tenant": acme.pk,
-            "associations-0-user": alice.pk,
-            "associations-0-role": "owner",
-        }
+        members = only_member(member)
         reply = staff.post(page, {"slug": "acme", "name": "Acme International", "labels": "{}", **forged, **members})
         assert reply.status_code == 302
         changed = Tenant.objects.get(pk=acme.pk)
@@ -188,14 +193,7 @@ class ATenant:
     )
     def test_keeps_an_owner(self, staff, acme, alice, edit):
         member = UserTenantAssociation.objects.get(tenant=acme, user=alice)
-        members = {
-            "associations-TOTAL_FORMS": 1,
-            "associations-INITIAL_FORMS": 1,
-            "associations-0-id": member.pk,
-            "associations-0-tenant": acme.pk,
-            "associations-0-user": alice.pk,
-            "associations-0-role": "owner",
-        }
+        members = only_member(member)
         page = reverse("admin:tenants_tenant_change", args=[acme.pk])
         reply = staff.post(page, {"slug": "acme", "name": "Acme", "labels": "{}", **members, **edit})
         assert "The last owner of a tenant cannot leave" in reply.content.decode()
