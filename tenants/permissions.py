@@ -72,7 +72,7 @@ class IsTenantMember(BasePermission):
         takes = method != "OPTIONS" and hasattr(view, method.lower())
         if takes and method not in getattr(view, "answers_unserved", ()):
             _require_servable(membership.tenant)
-        request.membership = membership  # type: ignore[attr-defined]
+        request.membership = membership  # type: ignore[attr-defined]  # ours
         return may(membership.role, deed_of(view, method))
 
 
@@ -87,7 +87,7 @@ def deed_of(view: APIView | type[APIView], method: str) -> Deed:
 
 def membership_of(request: Request) -> UserTenantAssociation:
     """The place of the one who asks in the request's tenant. Only behind ``IsTenantMember``."""
-    membership: UserTenantAssociation = request.membership  # type: ignore[attr-defined]
+    membership: UserTenantAssociation = request.membership  # type: ignore[attr-defined]  # set above
     return membership
 
 

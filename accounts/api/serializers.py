@@ -20,7 +20,7 @@ class PasswordField(OnlyText):
 
     def __init__(self, **options: Any) -> None:
         as_typed = {"write_only": True, "trim_whitespace": False, "style": {"input_type": "password"}}
-        super().__init__(max_length=PASSWORD_MAX_LENGTH, **as_typed, **options)  # type: ignore[arg-type]
+        super().__init__(max_length=PASSWORD_MAX_LENGTH, **as_typed, **options)  # type: ignore[arg-type]  # one dict
 
 
 def require_good_password(password: str, user: User, field: str = "password") -> None:
