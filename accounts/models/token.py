@@ -26,17 +26,18 @@ class TokenManager(AuthTokenManager):
         """A token for a user who has shown who he is: the row, and the token itself.
 
         The race: his password is changed after it, or another token, was looked at, which ends all tokens there are.
-        This one must not be made after that. Raises ``PasswordChangedError``.
+        This one must not be made after that. Raises ``PasswordChangedError``. His tokens that have expired go.
         """
         with transaction.atomic(using="default"):
             fresh = type(user)._default_manager.select_for_update().get(pk=user.pk)
             if fresh.password != user.password:
                 raise PasswordChangedError
+            self.filter(user=user, expiry__lte=timezone.now()).delete()
             made: tuple[Token, str] = self.create(user=user, expiry=lifetime, name=name, tenant_id=tenant_id)
         return made
 
     def alive(self) -> models.QuerySet[Token]:
-        """Those that have not expired. The others go when their user next uses one that has not."""
+        """Those that have not expired. The others go when their user gets another one."""
         alive: models.QuerySet[Token] = self.filter(Q(expiry=None) | Q(expiry__gt=timezone.now()))
         return alive
 
@@ -60,3 +61,7 @@ class Token(AbstractAuthToken):
 
     def __str__(self) -> str:
         return f"{self.name or 'token'} of {self.user}"
+
+    @property
+    def has_expired(self) -> bool:
+        return self.expiry is not None and self.expiry <= timezone.now()

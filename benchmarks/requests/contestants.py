@@ -40,7 +40,7 @@ def contestants(registered: int, real: int) -> list[Contestant]:
     """The peer first: the others are compared with it."""
     in_turn = min(real, IN_TURN)
     return [
-        Contestant("plain", "one plain Django database, the same view; asks who is a member, as Silo does", ONE, 1),
+        Contestant("plain", "one plain Django database, the same view; one query more asks who is a member", ONE, 1),
         Contestant("plain, for all", "the same, and does not ask who is a member", ONE, 1, below="/api/all/"),
         Contestant(f"silo, {FEW}", f"Silo with {FEW} tenants, asked in turn", TEN, FEW),
         Contestant(f"silo, {registered:,}", f"Silo with {registered:,}, {FEW} of them asked in turn", MANY, FEW),

@@ -134,6 +134,22 @@ class Myself:
         assert client.get(ME).status_code == 401
 
 
+class AToken:
+    def test_costs_a_request_one_query_however_many_its_user_has(self, as_user, frank, django_assert_num_queries):
+        clients = [as_user(frank) for _ in range(3)]
+        with django_assert_num_queries(1) as asked:
+            assert clients[0].get(ME).status_code == 200
+        assert "digest" in asked.captured_queries[0]["sql"]
+
+    def test_that_has_expired_goes_when_its_user_gets_another(self, api, as_user, frank, erin):
+        for user in (frank, erin):
+            as_user(user)
+        Token.objects.update(expiry=timezone.now() - timedelta(seconds=1))
+        as_user(frank)
+        log_in(api)
+        assert [Token.objects.filter(user=user).count() for user in (frank, erin)] == [2, 1]
+
+
 class AUser:
     def test_has_an_argon2_password(self, settings):
         # The suite itself hashes faster.
