@@ -135,8 +135,7 @@ class _Observer:
         operation, runs_python = _without_python(step.operation)
         if operation is None:
             return Observation(runs_python=True)
-        act = operation.database_backwards if prepared.backwards else operation.database_forwards
-        run = partial(act, prepared.migration.app_label, editor, step.before, step.after)
+        run = partial(prepared.run, replace(step, operation=operation), editor)
         if not prepared.migration.atomic and self._is_concurrent(operation, backwards=prepared.backwards):
             return self._watch_outside(editor, run)
         return replace(self._watch(editor, run), runs_python=runs_python)

@@ -60,6 +60,12 @@ class PreparedMigration:
     def title(self) -> str:
         return ".".join(self.key)
 
+    def run(self, step: PreparedOperation, editor: Any) -> None:
+        """Run one of its operations in one database, in the direction of the migration."""
+        operation = _own(step.operation)
+        act = operation.database_backwards if self.backwards else operation.database_forwards
+        act(self.migration.app_label, editor, step.before, step.after)
+
 
 @dataclass(frozen=True)
 class Program:
@@ -334,6 +340,19 @@ def _shareable(operation: Operation, state: ProjectState) -> ProjectState:
     whole = ProjectState(models={key: model.clone() for key, model in state.models.items()}, real_apps=state.real_apps)
     whole.apps  # noqa: B018 - renders, whole
     return whole
+
+
+def _own(operation: Operation) -> Operation:
+    """A copy of an operation, for one database alone.
+
+    ``RenameModel`` and ``RenameIndex`` swap their two names to run backwards, and swap them back when they are through.
+    Another thread at the same operation, or at a program that has it, would meanwhile take the new name for the old.
+    """
+    own = copy.copy(operation)
+    inside = getattr(operation, "database_operations", None)
+    if inside is not None:
+        own.database_operations = [_own(one) for one in inside]  # type: ignore[attr-defined]  # it has them
+    return own
 
 
 def _with_default_kept(prepared: PreparedOperation, app_label: str) -> PreparedOperation:

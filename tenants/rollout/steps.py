@@ -80,8 +80,7 @@ def migrate_in_steps(connection: DatabaseWrapper, prepared: PreparedMigration, f
 
 def run_operation(editor: Any, prepared: PreparedMigration, step: PreparedOperation) -> None:
     """Run one operation, and at once the SQL that Django would defer to the migration's end."""
-    act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
-    act(prepared.migration.app_label, editor, step.before, step.after)
+    prepared.run(step, editor)
     run_deferred(editor)
 
 

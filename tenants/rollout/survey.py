@@ -129,9 +129,8 @@ def sql_of(plan: GroupPlan) -> list[str]:
                     if not _reduces_to_sql(step.operation):
                         editor.collected_sql.append("-- THIS OPERATION CANNOT BE WRITTEN AS SQL")
                         continue
-                    act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
                     before = len(editor.collected_sql)
-                    act(prepared.migration.app_label, editor, step.before, step.after)
+                    prepared.run(step, editor)
                     if len(editor.collected_sql) == before:
                         editor.collected_sql.append("-- (no-op)")
             statements = [*editor.collected_sql, *_record_sql(prepared)]

@@ -189,8 +189,7 @@ def _migrate_as_django(connection: DatabaseWrapper, prepared: PreparedMigration)
     """
     with RecordingEditor(connection, prepared.migration.operations) as editor:
         for step in prepared.operations:
-            act = step.operation.database_backwards if prepared.backwards else step.operation.database_forwards
-            act(prepared.migration.app_label, editor, step.before, step.after)
+            prepared.run(step, editor)
         steps.run_deferred(editor)
         _record(editor, prepared)
     prepared.script.keep(connection, editor)

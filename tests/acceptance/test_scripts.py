@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,8 +15,9 @@ from tenants.context import current_tenant
 from tenants.models import Tenant
 from tenants.rollout.outcome import Outcome
 from tenants.rollout.program import Programs
-from tenants.rollout.target import latest
+from tenants.rollout.target import latest, resolve
 from tenants.rollout.worker import bring
+from tests.support.faults import gate_after_ddl
 from tests.support.fleet import Fleet, as_owner
 from tests.support.migrations import ADD_COLOUR, ADD_INDEXED, NotesMigrations
 
@@ -138,3 +140,31 @@ class WhatMayDiffer:
         assert not any(outcome.failure for outcome in bring_all(tenants))
         unique = "SELECT count(*) FROM pg_constraint WHERE conrelid = 'notes_note'::regclass AND contype = 'u'"
         assert [as_owner(tenant, unique) for tenant in tenants] == [[(0,)]] * 3
+
+
+RENAMES = {
+    "a table": 'migrations.RenameModel("Note", "Memo")',
+    "an index": 'migrations.RenameIndex("note", new_name="by_words", old_name="by_text")',
+    "inside another operation": """migrations.SeparateDatabaseAndState(
+        [migrations.RenameModel("Note", "Memo")], [migrations.RenameModel("Note", "Memo")]
+    )""",
+}
+
+
+class AnOperationThatSwapsItsNamesToRunBackwards:
+    @pytest.mark.parametrize("rename", RENAMES.values(), ids=RENAMES)
+    def test_does_so_for_one_database_alone(self, fleet: Fleet, notes: NotesMigrations, rename: str) -> None:
+        index = 'migrations.AddIndex("note", models.Index(fields=["text"], name="by_text"))'
+        notes.add("0002_index", index)
+        notes.add("0003_rename", rename)
+        slow, other = fleet.make("slow", "other")
+        bring_all([slow, other])
+        programs = Programs(resolve("notes", "0002"))
+        with ThreadPoolExecutor(1) as thread:
+            with gate_after_ddl(slow, 1) as wait_until_reached:
+                first = thread.submit(bring, slow, programs)
+                wait_until_reached()
+                outcomes = [bring(other, programs), bring(other, Programs(resolve("notes", "0001")))]
+            outcomes.append(first.result())
+        assert [outcome.failure for outcome in outcomes] == [None] * 3
+        assert "by_text" in {name for (name,) in as_owner(slow, "SELECT indexname FROM pg_indexes")}
