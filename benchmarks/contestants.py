@@ -50,7 +50,8 @@ class Contestant:
 
 SILO = Fleet("silo", PYTHON, "benchmarks.fleet", "benchmarks.settings")
 SCHEMAS = Fleet("schemas", PEER_PYTHON, "benchmarks.django_tenants.fleet", "benchmarks.django_tenants.settings")
-FLEETS = (SILO, SCHEMAS)
+DATABASES = Fleet("databases", PYTHON, "benchmarks.by_hand.fleet", "benchmarks.by_hand.settings")
+FLEETS = (SILO, SCHEMAS, DATABASES)
 
 MIGRATE_SCHEMAS = (
     *(PEER_PYTHON, "-m", "django", "migrate_schemas", "--tenant"),
@@ -73,10 +74,11 @@ CONTESTANTS = (
     ),
     Contestant(
         "loop",
-        '`call_command("migrate", app, database=...)` for each tenant and tenant app, in one process',
-        SILO,
-        SILO.settings,
-        (PYTHON, "-m", "benchmarks.loop"),
+        '`call_command("migrate", database=...)` for each database that the settings of a plain project with the same '
+        "apps name, in one process; a router keeps main apps out of them",
+        DATABASES,
+        DATABASES.settings,
+        (PYTHON, "-m", "benchmarks.by_hand.loop"),
         slow=True,
     ),
     Contestant(
