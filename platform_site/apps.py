@@ -1,5 +1,7 @@
 """The composition root as an app."""
 
+import gc
+
 from django.apps import AppConfig
 from django.conf import settings
 from django.contrib.postgres.signals import register_type_handlers
@@ -10,6 +12,9 @@ class PlatformConfig(AppConfig):
     name = "platform_site"
 
     def ready(self) -> None:
+        # What was imported so far stays, so it is never looked through for garbage; what is made from here on is.
+        gc.freeze()
+        gc.enable()
         # It asks each database that is connected to for the types of hstore and citext, which nothing here uses: two
         # statements whenever a tenant is opened that was not among the last 128.
         connection_created.disconnect(register_type_handlers)

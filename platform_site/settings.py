@@ -84,11 +84,11 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Apps
 
 MAIN_APPS = [
-    "unfold",  # before the admin, whose templates it replaces
+    "platform_site.admin_apps.UnfoldConfig",  # before the admin, whose templates it replaces
     "unfold.contrib.filters",
     "unfold.contrib.forms",
     # Without looking for admin pages at start: that takes commands a quarter of a second; urls.py does it.
-    "django.contrib.admin.apps.SimpleAdminConfig",
+    "platform_site.admin_apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -105,9 +105,7 @@ MAIN_APPS = [
     "platform_site",
 ]
 TENANT_APPS = environment.apps("TENANT_APPS", default="tenant_data")
-INSTALLED_APPS = MAIN_APPS + [
-    app for app in TENANT_APPS if not any(main == app or main.startswith(f"{app}.apps.") for main in MAIN_APPS)
-]
+INSTALLED_APPS = MAIN_APPS + [app for app in TENANT_APPS if app not in (*MAIN_APPS, "unfold", "django.contrib.admin")]
 
 # Requests
 

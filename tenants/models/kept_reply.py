@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import uuid
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
-from cryptography.fernet import Fernet
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from tenants.models.tenant import Tenant
+
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
 
 LIFE = timedelta(hours=24)
 """How long a reply is kept, counted from when the request began."""
@@ -61,5 +64,7 @@ class KeptReply(models.Model):
 
 def cipher_for(key: str) -> Fernet:
     """What encrypts the reply to a key: nobody reads it without the key and the installation's ``SECRET_KEY``."""
+    from cryptography.fernet import Fernet  # Only here: every command would wait for it, and requests alone need it.
+
     digest = salted_hmac("silo.idempotency", key, algorithm="sha256").digest()
     return Fernet(base64.urlsafe_b64encode(digest))
