@@ -60,4 +60,4 @@ def _nodes(values: list[tuple[str, str | None]]) -> tuple[Node, ...]:
 
 def _key_left(applied: Iterable[MigrationKey]) -> str:
     # A squashed migration may be recorded later, beside those it replaces: that moves nothing.
-    return key_of(key for key in applied if key not in on_disk().replacements)
+    return key_of(tuple(key for key in applied if key not in on_disk().replacements))

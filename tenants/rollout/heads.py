@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from tenants.databases.bookkeeping import MigrationKey
@@ -24,7 +25,8 @@ def head_of(applied: Iterable[MigrationKey]) -> Head:
     return dict(sorted({app: name for app, name in applied if app in labels}.items()))
 
 
-def key_of(applied: Iterable[MigrationKey]) -> str:
+@lru_cache(maxsize=256)
+def key_of(applied: tuple[MigrationKey, ...]) -> str:
     """SHA-256 of the sorted applied migrations: two databases with the same key are of one group."""
     return hashlib.sha256(json.dumps(sorted(set(applied))).encode()).hexdigest()
 
