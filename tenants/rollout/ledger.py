@@ -166,9 +166,11 @@ class Ledger:
             # Nearly all have one head, so this is one statement; bulk_update would write a CASE with a branch for each.
             for head, tenants in self._heads.items():
                 Tenant.objects.filter(pk__in=[tenant.pk for tenant in tenants]).update(head=json.loads(head))
-            counts = {name: getattr(self.rollout, name) for name in COUNTS}
-            Rollout.objects.filter(pk=self.rollout.pk).update(**counts)
+            Rollout.objects.filter(pk=self.rollout.pk).update(**self._counts())
         self._attempts, self._heads, self._written = [], {}, time.monotonic()
+
+    def _counts(self) -> dict[str, int]:
+        return {name: getattr(self.rollout, name) for name in COUNTS}
 
     def expect(self, more: int) -> None:
         """So many tenants are to be brought along besides. Written with what is noted next."""
@@ -182,8 +184,9 @@ class Ledger:
     def finish(self, state: RolloutState, *, plan_hash: str = "") -> None:
         """Write the rest, and how it ended; then let the next rollout begin."""
         try:
-            self.write()
-            self.rollout.move_to(state, plan_hash=plan_hash)
+            if self._attempts:
+                self.write()
+            self.rollout.move_to(state, plan_hash=plan_hash, **self._counts())
         except TransitionError:
             # Main lost our lock's session, so another rollout took this one for dead. The tenants know better.
             logger.warning("Another process has ended %s in the ledger meanwhile", self.rollout)
@@ -223,10 +226,12 @@ def _storable(text: str) -> str:
 
 def _bury_the_dead() -> None:
     running = Rollout.objects.filter(state=Rollout.State.RUNNING)
+    if not running:
+        return
     if any(not process.has_surely_ended(rollout.process) for rollout in running):
         # It may live and have lost its session only. After this time it begins no more tenants; those in hand are
         # under locks of their own.
-        poll(lambda: not running.exists(), timedelta(seconds=LEASE_S))
+        poll(lambda: not running.all().exists(), timedelta(seconds=LEASE_S))
     for dead in running.all():
         dead.move_to(RolloutState.INTERRUPTED)
 

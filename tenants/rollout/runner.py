@@ -210,11 +210,7 @@ class _Run:
             Installation.move_head(head_key)
         # One that was suspended at the start may have been resumed since, at the head as it was then.
         known = {tenant.pk for tenant in self.tenants if tenant.state == Tenant.State.ACTIVE}
-        late = [
-            tenant
-            for tenant in self.request.selection.tenants()
-            if tenant.pk not in known and tenant.state == Tenant.State.ACTIVE
-        ]
+        late = self.request.selection.newcomers(known)
         self.report.total += len(late)
         self.ledger.expect(len(late))
         self._migrate(late)

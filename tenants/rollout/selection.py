@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from uuid import UUID
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
@@ -31,8 +32,17 @@ class Selection:
 
     def tenants(self) -> list[Tenant]:
         """The selected tenants, by slug. Raises ``RolloutRefusedError`` for a name that nothing has."""
-        found = Tenant.objects.filter(state__in=IN_FLEET).select_related("server").order_by("slug")
         self._refuse_unknown_names()
+        return list(self._found())
+
+    def newcomers(self, known: Set[UUID]) -> list[Tenant]:
+        """Those in service that are selected now and were not ``known``. Nearly always none: so ids are asked first."""
+        found = self._found().filter(state=Tenant.State.ACTIVE)
+        new = set(found.values_list("pk", flat=True)) - known
+        return list(found.filter(pk__in=new)) if new else []
+
+    def _found(self) -> QuerySet[Tenant]:
+        found = Tenant.objects.filter(state__in=IN_FLEET).select_related("server").order_by("slug")
         if self.slugs:
             found = found.filter(slug__in=self.slugs)
         if self.excluded:
@@ -43,7 +53,7 @@ class Selection:
             found = found.filter(server__name=self.server)
         if self.only_failed:
             found = found.filter(pk__in=_failed_last())
-        return list(found)
+        return found
 
     def settled(self, tenants: Iterable[Tenant]) -> Selection:
         """The same for a rollout that has begun with these tenants: who has failed is another question from then on."""

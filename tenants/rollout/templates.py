@@ -91,9 +91,10 @@ def build(server: Server, programs: Programs, options: WorkOptions | None = None
 def prune(server: Server) -> list[str]:
     """Drop templates that nothing needs any more, and what killed builders left; gives the names of the former."""
     current_key = Installation.current().head_key
-    ready = Template.objects.filter(server=server, state=Template.State.READY).order_by("-created_at")
+    found = list(Template.objects.filter(server=server).defer("schema").order_by("-created_at"))
+    unfinished = any(template.state == Template.State.BUILDING for template in found)
+    ready = [template for template in found if template.state == Template.State.READY]
     spare = [template for template in ready if template.head_key != current_key][KEPT:]
-    unfinished = Template.objects.filter(server=server, state=Template.State.BUILDING).exists()
     if not (spare or unfinished):
         return []
     with maintenance(server) as cursor:
@@ -217,7 +218,8 @@ def _drop(cursor: Cursor, template: Template) -> None:
 def _nearest(server: Server) -> Template | None:
     """What to start from: the current template, else the newest, of those that this code knows."""
     head_key = Installation.current().head_key
-    ready = Template.objects.filter(server=server, state=Template.State.READY).order_by("-created_at")
+    # Not their schemas, which are the largest rows in main.
+    ready = Template.objects.filter(server=server, state=Template.State.READY).defer("schema").order_by("-created_at")
     known = [template for template in ready if not unknown_migrations(applied_in(template))]
     return next((template for template in known if template.head_key == head_key), known[0] if known else None)
 
