@@ -5,12 +5,13 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from tenant_data.storage.contents import contents
-from tenant_data.storage.folders import tenant_folder
-
 
 def remove_files(alias: str, **_: Any) -> None:
     """Hears ``tenants.signals.tenant_purged``. Harmless where there is nothing; cut off, it is done again."""
+    # Only here: every command imports this file at its start, and nearly none purges.
+    from tenant_data.storage.contents import contents
+    from tenant_data.storage.folders import tenant_folder
+
     kept = contents()
     for sha256, _size in list(kept.all(alias)):
         kept.remove(alias, sha256)

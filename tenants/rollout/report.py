@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tenants.models.rollout import AttemptState
 from tenants.rollout.result import Report, TenantFailure
-from tenants.rollout.survey import Survey
+
+if TYPE_CHECKING:
+    from tenants.rollout.survey import Survey
 
 SHOWN_FAILURES = 20
 """A summary stays readable with thousands of failures: equal ones are one line, and so many lines are shown."""

@@ -20,7 +20,6 @@ from tenants.models.rollout import AttemptState, RolloutState
 from tenants.rollout import templates
 from tenants.rollout.control import Control
 from tenants.rollout.crew import at_work
-from tenants.rollout.drift import explained
 from tenants.rollout.ledger import Ledger, parts_of
 from tenants.rollout.main_link import MainLink
 from tenants.rollout.outcome import Outcome
@@ -187,7 +186,9 @@ class _Run:
             if outcome.failure is not None and tenant is not None and not _is_in_service(tenant):
                 reason = "it went out of service meanwhile"
                 outcome = replace(outcome, state=AttemptState.SKIPPED, failure=None, reason=reason)
-            if tenant is not None and len(self.report.failures) < EXPLAINED_FAILURES:
+            if outcome.failure is not None and tenant is not None and len(self.report.failures) < EXPLAINED_FAILURES:
+                from tenants.rollout.drift import explained  # Only here: most rollouts have no failure to explain.
+
                 outcome = explained(tenant, outcome)
         self.report.add(tenant, outcome)
         self.watcher.done(tenant, outcome)
