@@ -6,6 +6,7 @@ which is not measured.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,7 @@ class Course:
         return Run(phase, size, contestant.name, round(taken.seconds, 4), round(taken.peak_mib, 1))
 
     def turn(self, contestant: Contestant, phase: str) -> Taken:
+        os.sync()  # What was written before is on the disk, or the one whose turn it is would wait for that.
         floor = contestant.fleet.floor("replay" if phase == ROLLOUT else "look", self.folder)
         return self.run(contestant.command or floor, contestant.settings)
 
