@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
 from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.crypto import hash_token
@@ -19,15 +18,18 @@ class TokenAuthentication(KnoxAuthentication):
     """
 
     def authenticate_credentials(self, token: bytes) -> tuple[User, Token]:
-        found = self.tokens().filter(pk=hash_token(token.decode())).first() if token.isalnum() else None
+        found = self.find(hash_token(token.decode())) if token.isalnum() else None
         if found is None or found.has_expired:
             raise AuthenticationFailed("Invalid token.")
         who: tuple[User, Token] = self.validate_user(found)
         return who
 
-    def tokens(self) -> QuerySet[Token]:
-        """Where a request's token is looked up, with its user."""
-        return Token.objects.select_related("user")
+    def find(self, digest: str) -> Token | None:
+        """The token with this digest, and its user."""
+        try:
+            return Token.objects.select_related("user").get(pk=digest)
+        except Token.DoesNotExist:
+            return None
 
 
 class TokenScheme(KnoxTokenScheme):

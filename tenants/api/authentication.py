@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import FilteredRelation, Q, QuerySet
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from accounts.api.authentication import TokenAuthentication
 from accounts.models import Token
+from tenants.api import token_lookup
 from tenants.models import Tenant
-from tenants.permissions import PLACE, IsTenantMember
+from tenants.permissions import IsTenantMember
 
 
 class TokenBound(AuthenticationFailed):
@@ -24,7 +24,7 @@ class TokenBound(AuthenticationFailed):
 class TenantTokenAuthentication(TokenAuthentication):
     """Refuses a token that is bound to a tenant, wherever another one answers or none does.
 
-    With the token comes ``PLACE``, its user's place in the request's tenant, so that ``IsTenantMember`` need not ask.
+    With the token comes its user's place in the request's tenant, so ``IsTenantMember`` need not ask.
     """
 
     tenant: Tenant | None = None
@@ -36,12 +36,8 @@ class TenantTokenAuthentication(TokenAuthentication):
             raise TokenBound
         return found
 
-    def tokens(self) -> QuerySet[Token]:
-        tokens = super().tokens()
-        if self.tenant is None:
-            return tokens
-        place = FilteredRelation("user__associations", condition=Q(user__associations__tenant=self.tenant.pk))
-        return tokens.annotate(**{PLACE: place}).select_related("user", PLACE)
+    def find(self, digest: str) -> Token | None:
+        return super().find(digest) if self.tenant is None else token_lookup.find(digest, self.tenant.pk)
 
 
 def _is_good_for(token: Token, request: Request) -> bool:
