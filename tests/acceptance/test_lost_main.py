@@ -13,6 +13,7 @@ from django.db import connections
 
 from platform_site import embedded
 from tenants.models import Rollout, Tenant
+from tenants.rollout import ledger, process
 from tenants.rollout.ledger import ACTIVE_LOCK, LEASE_S, Ledger
 from tests.acceptance.test_rollouts import COUNT_RUNS, DATA, applied_to
 from tests.support.faults import WAITS_AT_THE_GATE, closed_gate
@@ -100,6 +101,22 @@ class ARolloutWhoseLockIsLost:
         began = time.monotonic()
         Ledger.begin(target="latest", options={}).finish(Rollout.State.SUCCEEDED)
         assert time.monotonic() - began >= LEASE_S
+
+    def test_is_waited_for_no_longer_than_it_runs(self, fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+        one = Rollout.objects.create(target="latest", process="elsewhere process 1")
+        look = process.has_surely_ended
+
+        def ends_just_then(title: str) -> bool:
+            Rollout.objects.filter(pk=one.pk).update(state=Rollout.State.SUCCEEDED)
+            return look(title)
+
+        monkeypatch.setattr(process, "has_surely_ended", ends_just_then)
+        monkeypatch.setattr(ledger, "LEASE_S", 20.0)
+        began = time.monotonic()
+        Ledger.begin(target="latest", options={}).finish(Rollout.State.SUCCEEDED)
+        assert time.monotonic() - began < ledger.LEASE_S
+        one.refresh_from_db()
+        assert one.state == Rollout.State.SUCCEEDED
 
     def test_is_known_to_be_dead_where_its_process_is_gone(self, fleet: Fleet) -> None:
         gone = subprocess.Popen(["true"])
