@@ -29,7 +29,7 @@ The same commands over an empty fleet."""
 REPEAT = """\
 ## Repeat it
 
-On a machine that does nothing else, some five minutes (with 1,000 tenants half an hour), as root or not:
+On a machine that does nothing else, some eight minutes (with 1,000 tenants half an hour), as root or not:
 
 ```sh
 make bench
