@@ -105,6 +105,7 @@ MAIN_APPS = [
     "platform_site",
 ]
 TENANT_APPS = environment.apps("TENANT_APPS", default="tenant_data")
+# unfold and the admin stand among main's as configs of ours; twice would be refused, once is an app in both places.
 INSTALLED_APPS = MAIN_APPS + [app for app in TENANT_APPS if app not in (*MAIN_APPS, "unfold", "django.contrib.admin")]
 
 # Requests

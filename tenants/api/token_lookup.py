@@ -6,7 +6,9 @@ document takes; PostgreSQL needs a tenth of a millisecond for it. Every request 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from django.db import connections
@@ -38,7 +40,7 @@ def find(digest: str, tenant_id: UUID) -> Token | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    values = list(row)
+    values = iter(row)
     token, user, place = (_take(model, values) for model in FOUND)
     Token.user.field.set_cached_value(token, user)
     setattr(token, PLACE, place)
@@ -57,9 +59,8 @@ def _names(model: type[Model]) -> tuple[str, ...]:
     return tuple(field.attname for field in model._meta.concrete_fields)
 
 
-def _take(model: type[Model], values: list[Any]) -> Any:
-    """Take a model's columns from the front of a row: its instance, or None where the join found none."""
+def _take(model: type[Model], values: Iterator[Any]) -> Any:
+    """Take a model's columns from what is left of a row: its instance, or None where the join found none."""
     names = _names(model)
-    own = values[: len(names)]
-    del values[: len(names)]
+    own = list(islice(values, len(names)))
     return model.from_db("default", names, own) if own[names.index(model._meta.pk.attname)] is not None else None
